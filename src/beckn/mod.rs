@@ -1,0 +1,3 @@
+//! The protocol as it is on the wire: typed models that read what networks really send.
+
+pub mod action;

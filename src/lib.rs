@@ -1,0 +1,3 @@
+//! Receives the callbacks that Beckn / ONDC seller apps send to a buyer app.
+
+pub mod beckn;

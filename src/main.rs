@@ -1,0 +1,3 @@
+//! The `beckn-receiver` binary.
+
+fn main() {}
