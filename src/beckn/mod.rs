@@ -1,3 +1,19 @@
 //! The protocol as it is on the wire: typed models that read what networks really send.
 
 pub mod action;
+pub mod answer;
+pub mod callback;
+pub mod context;
+pub mod contract;
+pub mod error;
+mod lax;
+pub mod oddity;
+pub mod order;
+pub mod place;
+mod repair;
+pub mod scalar;
+pub mod tags;
+pub mod tracking;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The visitors: one value, a list, and a key.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::beckn::oddity::OddityKind;
+
+use super::{At, Found, LIST_LIMIT, Lax, Shapes};
+
+/// The largest integer up to which every integer is exact in the number type of most JSON writers.
+const EXACT: u64 = 1 << 53;
+
+/// An object as a type reads it.
+#[derive(Debug)]
+pub(crate) enum Object<T> {
+    /// It has no key: absent.
+    Empty,
+    /// It has keys, and the type has no reading for an object.
+    Unreadable,
+    /// What it says.
+    Value(T),
+}
+
+/// A value that was read, and the JSON type it was read from.
+#[derive(Debug)]
+pub(crate) struct Seen<T> {
+    pub(crate) found: Found,
+    pub(crate) value: Option<T>,
+}
+
+/// Reads one value from whatever is there.
+#[derive(Debug)]
+pub(crate) struct One<'a, T> {
+    at: &'a At<'a>,
+    published: Shapes,
+    value: PhantomData<T>,
+}
+
+impl<'a, T: Lax> One<'a, T> {
+    /// Reads at this place, where these shapes are published.
+    pub(crate) fn new(at: &'a At<'a>, published: Shapes) -> Self {
+        One { at, published, value: PhantomData }
+    }
+
+    /// Reads at this place with the type's own published shapes.
+    pub(crate) fn at(at: &'a At<'a>) -> Self {
+        One::new(at, T::PUBLISHED)
+    }
+
+    fn seen(&self, found: Found, value: Option<T>) -> Seen<T> {
+        let unread = value.is_none() && self.published != Shapes::ANY;
+        if unread || !self.published.has(found) {
+            self.at.note_type(self.published, found);
+        }
+        Seen { found, value }
+    }
+
+    fn text<E>(&self, found: Found, text: &str) -> Result<Seen<T>, E> {
+        if text.trim_ascii().is_empty() {
+            return Ok(Seen { found, value: None });
+        }
+        Ok(self.seen(found, T::from_text(text)))
+    }
+
+    fn too_large<E>(&self) -> Result<Seen<T>, E> {
+        let expected = "a number within ±2^53";
+        self.at.note(OddityKind::NumberTooLarge, expected, Found::Number);
+        Ok(Seen { found: Found::Number, value: None })
+    }
+}
+
+impl<'de, T: Lax> DeserializeSeed<'de> for One<'_, T> {
+    type Value = Seen<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Seen<T>, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Lax> Visitor<'de> for One<'_, T> {
+    type Value = Seen<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Seen<T>, E> {
+        Ok(Seen { found: Found::Null, value: None })
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Seen<T>, E> {
+        self.text(Found::Boolean, if value { "true" } else { "false" })
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Seen<T>, E> {
+        if value > EXACT { self.too_large() } else { self.text(Found::Number, &value.to_string()) }
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Seen<T>, E> {
+        if value.unsigned_abs() > EXACT {
+            return self.too_large();
+        }
+        self.text(Found::Number, &value.to_string())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Seen<T>, E> {
+        // 2^53 as a float: 9007199254740992.
+        if value.abs() > 9_007_199_254_740_992.0 {
+            return self.too_large();
+        }
+        // The shortest decimal that reads back as this number; `1.0` gives `1`.
+        self.text(Found::Number, &value.to_string())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Seen<T>, E> {
+        self.text(Found::String, value)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Seen<T>, A::Error> {
+        let found = Found::Object;
+        Ok(match T::from_map(map, self.at)? {
+            Object::Empty => Seen { found, value: None },
+            Object::Unreadable => self.seen(found, None),
+            Object::Value(value) => self.seen(found, Some(value)),
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Seen<T>, A::Error> {
+        let found = Found::Array;
+        let first = list.next_element_seed(One::new(&self.at.index(0), T::PUBLISHED))?;
+        let Some(Seen { value, .. }) = first else {
+            return Ok(Seen { found, value: None });
+        };
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.seen(found, value))
+    }
+}
+
+/// Reads a list from one or many.
+#[derive(Debug)]
+pub(crate) struct Many<'a, T> {
+    at: &'a At<'a>,
+    published: Shapes,
+    value: PhantomData<T>,
+}
+
+impl<'a, T: Lax> Many<'a, T> {
+    /// Reads at this place, where these shapes are published.
+    pub(crate) fn new(at: &'a At<'a>, published: Shapes) -> Self {
+        Many { at, published, value: PhantomData }
+    }
+
+    fn one(&self) -> One<'a, T> {
+        One::new(self.at, self.published)
+    }
+}
+
+fn alone<T, E>(seen: Result<Seen<T>, E>) -> Result<Vec<T>, E> {
+    Ok(seen?.value.into_iter().collect())
+}
+
+impl<'de, T: Lax> Visitor<'de> for Many<'_, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Vec<T>, E> {
+        alone(self.one().visit_bool(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Vec<T>, E> {
+        alone(self.one().visit_u64(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Vec<T>, E> {
+        alone(self.one().visit_i64(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Vec<T>, E> {
+        alone(self.one().visit_f64(value))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Vec<T>, E> {
+        alone(self.one().visit_str(value))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
+        alone(self.one().visit_map(map))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        for index in 0..LIST_LIMIT {
+            if !self.at.take_element() {
+                break;
+            }
+            let here = self.at.index(index);
+            let Some(seen) = list.next_element_seed(One::at(&here))? else {
+                if index > 0 && !self.published.has(Found::Array) {
+                    self.at.note_type(self.published, Found::Array);
+                }
+                return Ok(values);
+            };
+            values.extend(seen.value);
+        }
+        if list.next_element::<IgnoredAny>()?.is_some() {
+            self.at.note(OddityKind::ListTooLong, "a shorter list", Found::Array);
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+        }
+        Ok(values)
+    }
+}
+
+/// Reads a key, borrowed from the text unless it is written with escapes.
+#[derive(Debug)]
+pub(crate) struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Cow<'de, str>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(key.to_owned()))
+    }
+}

@@ -1,0 +1,159 @@
+//! Where and when: descriptors, addresses, places, locations, times.
+
+use super::lax::model;
+use super::scalar::{Gps, IsoDuration, Timestamp};
+use super::tags::Tags;
+
+model! {
+    /// What something is called and looks like.
+    pub struct Descriptor [text = descriptor_of] {
+        /// Its code.
+        code: Option<String> = "code",
+        /// Its name.
+        name: Option<String> = "name",
+        /// In a few words.
+        short_desc: Option<String> = "short_desc",
+        /// In more words.
+        long_desc: Option<String> = "long_desc",
+        /// A picture of it.
+        symbol: Option<String> = "symbol",
+        /// More pictures.
+        images: Vec<Image> = "images",
+    }
+}
+
+fn descriptor_of(name: &str) -> Option<Descriptor> {
+    Some(Descriptor { name: Some(name.to_owned()), ..Descriptor::default() })
+}
+
+model! {
+    /// A picture: a text in dialect A, an object in dialect B.
+    pub struct Image [published = STRING_OR_OBJECT] [text = image_at] {
+        /// Where it is.
+        url: Option<String> = "url",
+        /// Which size it is, in the words of the protocol.
+        size_type: Option<String> = "size_type",
+    }
+}
+
+fn image_at(url: &str) -> Option<Image> {
+    Some(Image { url: Some(url.to_owned()), ..Image::default() })
+}
+
+model! {
+    /// A city, state or country: a text in dialect A, an object in dialect B.
+    pub struct Place [published = STRING_OR_OBJECT] [text = place_named] {
+        /// Its code.
+        code: Option<String> = "code",
+        /// Its name, or the text that was sent in place of an object.
+        name: Option<String> = "name",
+    }
+}
+
+fn place_named(name: &str) -> Option<Place> {
+    Some(Place { name: Some(name.to_owned()), ..Place::default() })
+}
+
+impl Place {
+    /// Returns its code, else its name.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref().or(self.name.as_deref())
+    }
+
+    /// Returns its name, else its code.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.code.as_deref())
+    }
+}
+
+model! {
+    /// A postal address: an object in dialect A, one text in dialect B.
+    pub struct Address [published = STRING_OR_OBJECT] [text = address_in_one_text] {
+        /// The whole address, when it was sent as one text.
+        text: Option<String> = "full",
+        /// Door or flat.
+        door: Option<String> = "door",
+        /// Who or what is there.
+        name: Option<String> = "name",
+        /// Building.
+        building: Option<String> = "building",
+        /// Street.
+        street: Option<String> = "street",
+        /// Locality.
+        locality: Option<String> = "locality",
+        /// Ward.
+        ward: Option<String> = "ward",
+        /// City.
+        city: Option<String> = "city",
+        /// State.
+        state: Option<String> = "state",
+        /// Country.
+        country: Option<String> = "country",
+        /// Postal code.
+        area_code: Option<String> = "area_code",
+    }
+}
+
+fn address_in_one_text(text: &str) -> Option<Address> {
+    Some(Address { text: Some(text.to_owned()), ..Address::default() })
+}
+
+model! {
+    /// A place on the map.
+    pub struct Location {
+        /// Its id at the seller.
+        id: Option<String> = "id",
+        /// What it is called.
+        descriptor: Option<Descriptor> = "descriptor",
+        /// Its position.
+        gps: Option<Gps> = "gps",
+        /// Its address.
+        address: Option<Box<Address>> = "address",
+        /// The code of a station.
+        station_code: Option<String> = "station_code",
+        /// City (dialect B).
+        city: Option<Place> = "city",
+        /// State (dialect B).
+        state: Option<Place> = "state",
+        /// Country (dialect B).
+        country: Option<Place> = "country",
+        /// Postal code (dialect B).
+        area_code: Option<String> = "area_code",
+        /// When it holds: for tracking, when the position was taken.
+        time: Option<Box<Time>> = "time",
+        /// When it was last updated (ONDC tracking).
+        updated_at: Option<Timestamp> = "updated_at",
+        /// Tags of the place.
+        tags: Tags = "tags",
+    }
+}
+
+model! {
+    /// A time: a point, a range, or a duration.
+    pub struct Time [text = time_at] {
+        /// What it stands for.
+        label: Option<String> = "label",
+        /// A point in time.
+        timestamp: Option<Timestamp> = "timestamp",
+        /// A duration.
+        duration: Option<IsoDuration> = "duration",
+        /// From when to when.
+        range: Option<TimeRange> = "range",
+        /// Days of the week, `1,2,3`.
+        days: Option<String> = "days",
+    }
+}
+
+fn time_at(text: &str) -> Option<Time> {
+    Some(Time { timestamp: Some(Timestamp::new(text)), ..Time::default() })
+}
+
+model! {
+    /// From when to when.
+    pub struct TimeRange {
+        /// From when.
+        start: Option<Timestamp> = "start",
+        /// To when.
+        end: Option<Timestamp> = "end",
+    }
+}

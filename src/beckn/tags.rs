@@ -1,0 +1,187 @@
+//! Tags: what networks add to an order without a new schema.
+//!
+//! Three forms are published: groups `{code, list: [{code, value}]}` (ONDC), the same with a
+//! `descriptor` that holds the code (Beckn 1.x), and a free object of scalars (Beckn 0.9). All
+//! are read as groups; a free object is one group without a code.
+
+use std::borrow::Cow;
+use std::ops::Deref;
+
+use serde::de::{IgnoredAny, MapAccess};
+use serde::{Deserializer, Serialize};
+
+use super::lax::{At, Field, Key, Lax, Many, Object, One, Shapes, merge};
+
+/// All groups of tags of one thing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(transparent)]
+#[non_exhaustive]
+pub struct Tags {
+    /// The groups in the order of the body.
+    pub groups: Vec<TagGroup>,
+}
+
+/// Tags that belong together.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
+pub struct TagGroup {
+    /// What the group is about; none when the tags are a free object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A value of the group itself; a few sellers send tags without lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub list: Vec<Tag>,
+}
+
+/// One tag.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Tag {
+    /// What it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+impl Tags {
+    /// Returns the value of a tag of a group, the first when there are several.
+    pub fn value(&self, group: &str, code: &str) -> Option<&str> {
+        let groups = self.groups.iter().filter(|one| one.code.as_deref() == Some(group));
+        groups.flat_map(|one| one.value(code)).next()
+    }
+
+    /// Returns the first group with this code.
+    pub fn group(&self, code: &str) -> Option<&TagGroup> {
+        self.groups.iter().find(|group| group.code.as_deref() == Some(code))
+    }
+}
+
+impl Deref for Tags {
+    type Target = [TagGroup];
+
+    fn deref(&self) -> &[TagGroup] {
+        &self.groups
+    }
+}
+
+impl TagGroup {
+    /// Returns the value of a tag, the first when there are several.
+    pub fn value(&self, code: &str) -> Option<&str> {
+        let tag = self.list.iter().find(|tag| tag.code.as_deref() == Some(code))?;
+        tag.value.as_deref()
+    }
+}
+
+impl Field for Tags {
+    const PUBLISHED: Shapes = Shapes::OBJECT_OR_ARRAY;
+
+    fn read<'de, D: Deserializer<'de>>(
+        json: D,
+        at: &At<'_>,
+        published: Shapes,
+    ) -> Result<Tags, D::Error> {
+        json.deserialize_any(Many::new(at, published)).map(|groups| Tags { groups })
+    }
+
+    fn is_absent(&self) -> bool {
+        self.groups.is_empty()
+    }
+}
+
+impl Lax for TagGroup {
+    const PUBLISHED: Shapes = Shapes::OBJECT;
+
+    fn from_text(_text: &str) -> Option<TagGroup> {
+        None
+    }
+
+    /// Reads a group, or a free object when neither a list nor a code says that it is a group.
+    fn from_map<'de, A: MapAccess<'de>>(
+        mut map: A,
+        at: &At<'_>,
+    ) -> Result<Object<TagGroup>, A::Error> {
+        let mut group = TagGroup::default();
+        let mut free = Vec::new();
+        let mut is_group = false;
+        let mut empty = true;
+        while let Some(key) = map.next_key_seed(Key)? {
+            empty = false;
+            match &*key {
+                "code" => {
+                    is_group = true;
+                    map.next_value_seed(merge(&mut group.code, &at.key("code"), Shapes::STRING))?;
+                }
+                // A text reads an object as its code.
+                "descriptor" => {
+                    is_group = true;
+                    let here = at.key("descriptor");
+                    map.next_value_seed(merge(&mut group.code, &here, Shapes::OBJECT))?;
+                }
+                "list" => {
+                    is_group = true;
+                    let list = Vec::<Tag>::PUBLISHED;
+                    map.next_value_seed(merge(&mut group.list, &at.key("list"), list))?;
+                }
+                "name" => group.name = map.next_value_seed(One::at(&at.key("name")))?.value,
+                "value" => group.value = map.next_value_seed(One::at(&at.key("value")))?.value,
+                // `display` says whether to show the group; as a free tag it would be noise.
+                "display" => drop(map.next_value::<IgnoredAny>()?),
+                _ if !is_group && at.take_element() => {
+                    let value = map.next_value_seed(One::new(at, Shapes::ANY))?.value;
+                    free.extend(value.map(|value| Tag::free(key, value)));
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        if !is_group {
+            group.list = free;
+        }
+        Ok(if empty { Object::Empty } else { Object::Value(group) })
+    }
+}
+
+impl Tag {
+    fn free(code: Cow<'_, str>, value: String) -> Tag {
+        Tag { code: Some(code.into_owned()), name: None, value: Some(value) }
+    }
+}
+
+impl Lax for Tag {
+    const PUBLISHED: Shapes = Shapes::OBJECT;
+
+    fn from_text(_text: &str) -> Option<Tag> {
+        None
+    }
+
+    fn from_map<'de, A: MapAccess<'de>>(mut map: A, at: &At<'_>) -> Result<Object<Tag>, A::Error> {
+        let mut tag = Tag::default();
+        let mut empty = true;
+        while let Some(key) = map.next_key_seed(Key)? {
+            empty = false;
+            match &*key {
+                "code" => {
+                    map.next_value_seed(merge(&mut tag.code, &at.key("code"), Shapes::STRING))?;
+                }
+                "descriptor" => {
+                    let here = at.key("descriptor");
+                    map.next_value_seed(merge(&mut tag.code, &here, Shapes::OBJECT))?;
+                }
+                "value" => tag.value = map.next_value_seed(One::at(&at.key("value")))?.value,
+                "name" => tag.name = map.next_value_seed(One::at(&at.key("name")))?.value,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(if empty { Object::Empty } else { Object::Value(tag) })
+    }
+}
