@@ -1,0 +1,163 @@
+//! The words that every floor shares: who sent it, how strict a rule is, what was found wrong.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A registered participant, normalised so that two spellings of one id compare equal.
+///
+/// Real networks write an id as a host (`buyer.example`), a host with a path
+/// (`buyer.example/ondc`) or a URL (`https://buyer.example/`): the scheme and trailing slashes
+/// are dropped and the host is lower-cased, the path is kept as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriberId(String);
+
+impl SubscriberId {
+    /// Returns the normalised id of `text`.
+    pub fn new(text: &str) -> Self {
+        let text = text.trim();
+        let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
+        let rest = if lower.starts_with("https://") {
+            &text[8..]
+        } else if lower.starts_with("http://") {
+            &text[7..]
+        } else {
+            text
+        };
+        let rest = rest.trim_end_matches('/');
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        Self(format!("{}{path}", host.to_lowercase()))
+    }
+
+    /// Returns the normalised text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SubscriberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The subscriber whose signature over the callback was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sender(SubscriberId);
+
+impl Sender {
+    /// Takes the proof that `subscriber` signed.
+    pub(crate) const fn new(subscriber: SubscriberId) -> Self {
+        Self(subscriber)
+    }
+
+    /// Returns the subscriber.
+    pub fn subscriber(&self) -> &SubscriberId {
+        &self.0
+    }
+}
+
+/// What a rule does with a callback that breaks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// The callback is refused with a NACK.
+    Enforce,
+    /// The callback is accepted; the violation travels with the event.
+    Warn,
+    /// The rule is not looked at.
+    Off,
+}
+
+impl Level {
+    /// Every level.
+    pub const ALL: [Level; 3] = [Level::Enforce, Level::Warn, Level::Off];
+
+    /// Returns the level as settings spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::Enforce => "enforce",
+            Level::Warn => "warn",
+            Level::Off => "off",
+        }
+    }
+}
+
+/// A rule that a callback does not satisfy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The rule's name: one of ours, or the name that a buyer's rule gave itself.
+    pub rule: Cow<'static, str>,
+    /// A JSON Pointer to what is wrong; empty for the whole body.
+    pub path: String,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+impl Violation {
+    /// Makes a violation of `rule` at the JSON Pointer `path`.
+    pub fn new(
+        rule: impl Into<Cow<'static, str>>,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { rule: rule.into(), path: path.into(), message: message.into() }
+    }
+}
+
+/// Text from outside, cut and escaped so that it can go to a log, a terminal or a header.
+///
+/// At most 128 characters are shown; control characters, and whatever else could move a cursor or
+/// end a line, are escaped.
+#[derive(Debug, Clone, Copy)]
+pub struct Outside<'a>(pub &'a str);
+
+/// How many characters of an outside text are shown.
+const OUTSIDE_CHARACTERS: usize = 128;
+
+impl fmt::Display for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use std::fmt::Write as _;
+        for (count, character) in self.0.chars().enumerate() {
+            if count == OUTSIDE_CHARACTERS {
+                return f.write_char('…');
+            }
+            if is_plain(character) {
+                f.write_char(character)?;
+            } else {
+                write!(f, "{}", character.escape_unicode())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Controls, and the marks that reorder or hide text, could forge a line of a log.
+fn is_plain(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outside, SubscriberId};
+
+    #[test]
+    fn spellings_of_one_subscriber_are_equal() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(SubscriberId::new(text).as_str(), expected, "{text}");
+        };
+        check("buyer.example", "buyer.example");
+        check("https://Buyer.Example/", "buyer.example");
+        check("HTTP://buyer.example/Ondc/", "buyer.example/Ondc");
+        check(" buyer.example/Ondc ", "buyer.example/Ondc");
+        check("", "");
+        check("käufer.example", "käufer.example");
+    }
+
+    #[test]
+    fn outside_text_cannot_forge_a_line_nor_fill_it() {
+        assert_eq!(Outside("a\nb\u{1b}[1m\u{202e}c").to_string(), r"a\u{a}b\u{1b}[1m\u{202e}c");
+        assert_eq!(Outside(&"x".repeat(500)).to_string().chars().count(), 129);
+    }
+}
