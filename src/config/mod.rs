@@ -1,0 +1,30 @@
+//! What can be set: one table of settings that drives the file, the environment and the document.
+//!
+//! Constraints: nothing here reads a file, the environment or a clock; [`Config::parse`] takes the
+//! text and the variables. Every mistake is reported, not the first one. A setting exists once, in
+//! `settings`: its name, its default, what is allowed and why it is there; `config.toml` is that
+//! table written out, and a test proves it.
+//!
+//! Layout: `settings` is the table, `value` and `levels`
+//! read one value of each kind, `words` are the settings
+//! that are a choice, `parse` walks the file and the environment, `check` holds what settings
+//! demand of each other, `problem` says what is wrong and where.
+
+mod check;
+mod levels;
+mod nearest;
+mod parse;
+mod problem;
+mod settings;
+mod value;
+mod words;
+
+pub use check::Exposed;
+pub use problem::{ConfigError, Place, Problem};
+pub use settings::{
+    Answer, Config, Dispatch, Http, Inbox, Log, Operations, Rules, Server, Signature,
+};
+pub use words::{LogFormat, OtherActions, Profile, SignatureMode};
+
+#[cfg(test)]
+mod tests;

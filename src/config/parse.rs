@@ -1,0 +1,174 @@
+//! Reads the settings: the file first, then the environment over it; every mistake is collected.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check;
+use super::nearest::nearest;
+use super::problem::{ConfigError, Place, Problem};
+use super::settings::{Config, SETTINGS, Setting, VARIABLES};
+use super::value::{Unfit, describe, mismatch, shown_name, unknown};
+
+impl Config {
+    /// Reads the settings of a TOML text, with environment variables over them.
+    ///
+    /// A setting that neither names has its default. `http.listen` is overridden by
+    /// `BECKN_RECEIVER_HTTP__LISTEN`: a text as it stands, anything else as TOML (a list as
+    /// `["a", "b"]`, `rules.levels` as `{ "name" = "warn" }`, in place of the whole table of the
+    /// file). Variables whose name does not start with `BECKN_RECEIVER_` are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake at once: what is no TOML, a name that is unknown, a value that is not
+    /// allowed, two settings that do not go together.
+    pub fn parse(
+        text: &str,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let mut found = Found::default();
+        found.file(text);
+        found.environment(env);
+        found.problems.extend(check::together(&found.config, &found.places));
+        if found.problems.is_empty() {
+            Ok(found.config)
+        } else {
+            Err(ConfigError::new(found.problems))
+        }
+    }
+}
+
+/// Where each setting that was named was written: the last place wins, like the value.
+pub(super) type Places = BTreeMap<&'static str, Written>;
+
+/// Where a setting was written, and whether it was allowed.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) place: Place,
+    pub(super) is_allowed: bool,
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    config: Config,
+    places: Places,
+    problems: Vec<Problem>,
+}
+
+impl Found {
+    fn file(&mut self, text: &str) {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if errors.is_empty() {
+            self.table(text, "", table.get_ref());
+            return;
+        }
+        // After a syntax error the values are guesses: only the errors are told, one a line,
+        // because one slip makes the parser stumble several times.
+        let mut last = 0;
+        for error in errors {
+            let line = line_of(text, error.span().unwrap_or_default());
+            if line != last {
+                self.problem(Place::File { line }, "", format!("not TOML: {}", error.message()));
+            }
+            last = line;
+        }
+    }
+
+    fn table(&mut self, text: &str, prefix: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name = format!("{prefix}{}", key.get_ref());
+            let place = |span| Place::File { line: line_of(text, span) };
+            if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {
+                self.set(setting, value, place);
+            } else if !is_section(&name) {
+                let message = unknown("setting", nearest(&name, known_names()));
+                self.problem(place(key.span()), &shown_name(&name), message);
+            } else if let Some(section) = value.get_ref().as_table() {
+                self.table(text, &format!("{name}."), section);
+            } else {
+                let message = mismatch("a table", &describe(value.get_ref()));
+                self.problem(place(value.span()), &name, message);
+            }
+        }
+    }
+
+    fn environment(&mut self, env: impl IntoIterator<Item = (String, String)>) {
+        let ours: BTreeMap<String, String> =
+            env.into_iter().filter(|(name, _)| is_ours(name)).collect();
+        for (variable, text) in ours {
+            let place = || Place::Environment { variable: variable.clone() };
+            if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == variable) {
+                self.set(setting, &from_text(setting, &text), |_| place());
+            } else {
+                let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+                let nearest = nearest(&variable, known.iter().map(String::as_str));
+                self.problem(place(), "", unknown("variable", nearest));
+            }
+        }
+    }
+
+    fn set(
+        &mut self,
+        setting: &Setting,
+        value: &Spanned<DeValue<'_>>,
+        place: impl Fn(Range<usize>) -> Place,
+    ) {
+        let read = (setting.set)(&mut self.config, value);
+        let written = Written { place: place(value.span()), is_allowed: read.is_ok() };
+        self.places.insert(setting.name, written);
+        for Unfit { at, part, message } in read.err().unwrap_or_default() {
+            let dot = if part.is_empty() { "" } else { "." };
+            self.problem(place(at), &format!("{}{dot}{part}", setting.name), message);
+        }
+    }
+
+    fn problem(&mut self, place: Place, setting: &str, message: String) {
+        self.problems.push(Problem::new(place, setting, message));
+    }
+}
+
+/// Returns the value of an environment variable; what is no TOML is taken as the text it is, so
+/// that the setting says what it expects.
+fn from_text<'a>(setting: &Setting, text: &'a str) -> Spanned<DeValue<'a>> {
+    let as_text = || Spanned::new(0..text.len(), DeValue::String(text.into()));
+    if setting.is_text {
+        return as_text();
+    }
+    DeValue::parse(text).unwrap_or_else(|_| as_text())
+}
+
+/// Returns whether a variable is meant for a receiver.
+///
+/// Kubernetes sets `…_SERVICE_HOST`, `…_PORT` and the like for a service that is called
+/// `beckn-receiver`; they say nothing about settings and must not stop the start.
+fn is_ours(variable: &str) -> bool {
+    let Some(name) = variable.strip_prefix(VARIABLES) else { return false };
+    let is_of_service = |start: &str| {
+        name.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    name.contains("__") || !["SERVICE_HOST", "SERVICE_PORT", "PORT"].into_iter().any(is_of_service)
+}
+
+fn is_section(name: &str) -> bool {
+    SETTINGS
+        .iter()
+        .any(|setting| setting.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// Returns every section once, then every setting.
+fn known_names() -> impl Iterator<Item = &'static str> {
+    let mut sections: Vec<&str> = SETTINGS
+        .iter()
+        .filter_map(|setting| setting.name.rsplit_once('.').map(|(section, _)| section))
+        .collect();
+    sections.dedup();
+    sections.into_iter().chain(SETTINGS.iter().map(|setting| setting.name))
+}
+
+/// Returns the line that a span starts in, counted from 1.
+fn line_of(text: &str, span: Range<usize>) -> usize {
+    text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
+}

@@ -1,0 +1,305 @@
+//! The table of settings: name, type, default, what is allowed, why it is there.
+//!
+//! From it come the structs of [`Config`], their defaults, the reading of the file and of the
+//! environment. `config.toml` is the table written out: the text above a setting there is its
+//! documentation here.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::value::{AtMost, Form, Time, Unfit, Value, mismatch};
+use super::words::{LogFormat, OtherActions, Profile, SignatureMode};
+use crate::words::{Level, SubscriberId};
+
+/// One row of the table.
+pub(super) struct Setting {
+    /// The dotted name, as in `http.listen`.
+    pub(super) name: &'static str,
+    /// Whether its environment variable holds the text itself; otherwise it holds TOML.
+    pub(super) is_text: bool,
+    /// Puts the value into a [`Config`], or says what is wrong with it.
+    pub(super) set: fn(&mut Config, &Spanned<DeValue<'_>>) -> Result<(), Vec<Unfit>>,
+    /// Says what is wrong with the value that a [`Config`] has.
+    pub(super) unfit: fn(&Config) -> Option<String>,
+    /// Returns the value that a [`Config`] has, as TOML.
+    pub(super) shown: fn(&Config) -> String,
+    /// The documentation, a text for each line.
+    #[cfg(test)]
+    pub(super) doc: &'static [&'static str],
+}
+
+impl Setting {
+    /// Returns the environment variable that overrides the setting.
+    pub(super) fn variable(&self) -> String {
+        format!("{VARIABLES}{}", self.name.to_ascii_uppercase().replace('.', "__"))
+    }
+}
+
+/// What the name of every environment variable of ours starts with.
+pub(super) const VARIABLES: &str = "BECKN_RECEIVER_";
+
+fn unfit<T: Value>(value: &T, form: T::Form) -> Option<String> {
+    (!value.fits(form)).then(|| mismatch(&T::expected(form), &value.shown(form)))
+}
+
+macro_rules! row {
+    ($name:expr, $Type:ty, $form:expr, [$($doc:literal)+], $config:ident => $field:expr) => {
+        Setting {
+            name: $name,
+            is_text: <$Type as Value>::IS_TEXT,
+            set: |$config, value| {
+                $field = <$Type as Value>::read(value, $form)?;
+                Ok(())
+            },
+            unfit: |$config| unfit(&$field, $form),
+            shown: |$config| <$Type as Value>::shown(&$field, $form),
+            #[cfg(test)]
+            doc: &[$($doc),+],
+        }
+    };
+}
+
+macro_rules! settings {
+    (
+        {
+            $(
+                $(#[doc = $top_doc:literal])+
+                $top:ident: $Top:ty = $top_default:expr, $top_name:literal, $top_form:expr;
+            )+
+        }
+        $(
+            $(#[doc = $section_doc:literal])+
+            $section:ident: $Section:ident {
+                $(
+                    $(#[doc = $doc:literal])+
+                    $field:ident: $Type:ty = $default:expr, $name:literal, $form:expr;
+                )+
+            }
+        )+
+    ) => {
+        /// Every setting of a receiver; the default is what `config.toml` says.
+        ///
+        /// A field has its setting's name; where it is a [`Duration`], the unit is left out.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub struct Config {
+            $($(#[doc = $top_doc])+ pub $top: $Top,)+
+            $($(#[doc = $section_doc])+ pub $section: $Section,)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($top: $top_default,)+ $($section: $Section::default(),)+ }
+            }
+        }
+
+        $(
+            $(#[doc = $section_doc])+
+            #[derive(Debug, Clone, PartialEq)]
+            #[non_exhaustive]
+            pub struct $Section { $($(#[doc = $doc])+ pub $field: $Type,)+ }
+
+            impl Default for $Section {
+                fn default() -> Self {
+                    Self { $($field: $default,)+ }
+                }
+            }
+        )+
+
+        /// Every setting, in the order of `config.toml`.
+        pub(super) const SETTINGS: &[Setting] = &[
+            $(row!($top_name, $Top, $top_form, [$($top_doc)+], config => config.$top),)+
+            $($(row!(
+                concat!(stringify!($section), ".", $name),
+                $Type, $form, [$($doc)+], config => config.$section.$field
+            ),)+)+
+        ];
+
+        /// Every section, with its documentation.
+        #[cfg(test)]
+        pub(super) const SECTIONS: &[(&str, &[&str])] =
+            &[$((stringify!($section), &[$($section_doc),+])),+];
+    };
+}
+
+const KIB: usize = 1_024;
+const MIB: usize = 1_024 * KIB;
+const GIB: u64 = 1_073_741_824;
+/// More than a disk has; keeps sums of sizes far from the end of 64 bits.
+const PIB: u64 = 1_048_576 * GIB;
+/// The longest time-out is an hour or a day: more is a mistake of the unit.
+const HOUR_MS: u64 = 3_600_000;
+
+const NOT_EMPTY: Form =
+    Form { expected: "a text that is not empty", fits: |text| !text.trim().is_empty() };
+const PREFIX: Form = Form {
+    expected: "\"\" or a path such as \"/beckn\", without a slash at its end",
+    fits: is_prefix,
+};
+
+fn is_prefix(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
+    text.is_empty()
+        || (text.starts_with('/')
+            && !text.ends_with('/')
+            && !text.contains("//")
+            && text.bytes().all(allowed))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+settings! {
+    {
+        /// The buyer app's own subscriber ids. When there are any, `context.bap_id` must be one of
+        /// them: a callback to another buyer app is refused.
+        subscriber_ids: Vec<SubscriberId> = Vec::new(), "subscriber_ids", AtMost(1_000);
+    }
+
+    /// The listener that sellers post to, and its bounds.
+    http: Http {
+        /// Where callbacks come in. Off loopback, `signature.allow_unsigned` must be said.
+        listen: SocketAddr = loopback(8080), "listen", ();
+        /// The only path prefix that is served, as in "/beckn"; "" serves any: networks append
+        /// the action to whatever `bap_uri` says.
+        base_path: String = String::new(), "base_path", PREFIX;
+        /// What becomes of `on_search`, `on_confirm`, `on_issue` and the others: "keep" or
+        /// "refuse". They arrive at the same `bap_uri`; a refused one is lost.
+        other_actions: OtherActions = OtherActions::Keep, "other_actions", ();
+        /// The longest body; a longer one is answered 413 and not read to its end.
+        body_limit_bytes: usize = MIB, "body_limit_bytes", &[(KIB as u64, GIB / 4)];
+        /// How many bytes of bodies may be in memory before their ACK; beyond it the answer is 503.
+        in_flight_bytes: usize = 64 * MIB, "in_flight_bytes", &[(KIB as u64, 1_024 * GIB)];
+        /// How many requests may wait for their answer; beyond it the answer is 503.
+        in_flight_requests: usize = 4_096, "in_flight_requests", &[(1, 1_000_000)];
+        /// How many connections may be open; further ones wait to be taken.
+        connections: usize = 4_096, "connections", &[(1, 1_000_000)];
+        /// How long a request's header may take to come; then the connection is closed.
+        header_timeout: Duration = Duration::from_secs(10),
+            "header_timeout_ms", Time::ms(1, HOUR_MS);
+        /// How long a body may take to come and be kept; then the answer is 503.
+        request_timeout: Duration = Duration::from_secs(15),
+            "request_timeout_ms", Time::ms(1, HOUR_MS);
+        /// What `Retry-After` says beside a 503, in seconds.
+        retry_after_s: u64 = 1, "retry_after_s", &[(1, 86_400)];
+    }
+
+    /// The listener of the people who run it.
+    operations: Operations {
+        /// Where `/livez` and `/readyz` are served, apart from what sellers can reach.
+        listen: SocketAddr = loopback(9090), "listen", ();
+    }
+
+    /// What sellers are answered.
+    answer: Answer {
+        /// The HTTP status of a NACK, 200 or 400 to 499: for Beckn, a NACK is an answer like an
+        /// ACK, told apart by its body.
+        nack_status: u16 = 200, "nack_status", &[(200, 200), (400, 499)];
+        /// Answers ACK also to a callback that is refused for its content, and keeps it as
+        /// rejected, not handed to the handler: for those who read "always ACK" literally.
+        always_ack: bool = false, "always_ack", ();
+        /// Hands what `always_ack` kept as rejected to the handler too, with its violations.
+        deliver_rejected: bool = false, "deliver_rejected", ();
+    }
+
+    /// How strict a callback is checked.
+    rules: Rules {
+        /// The level of every rule: "lenient", "standard" or "strict". Standard refuses only what
+        /// cannot be processed safely, since a refused callback may not come again.
+        profile: Profile = Profile::Standard, "profile", ();
+        /// How long the buyer's own rules may take, all together; then the callback passes with a
+        /// flag, because the seller waits for the answer.
+        deadline: Duration = Duration::from_millis(200), "deadline_ms", Time::ms(1, 60_000);
+        /// The level of single rules, over the profile's: "enforce", "warn" or "off".
+        /// As in: `"json.trailing_comma" = "enforce"`
+        levels: BTreeMap<String, Level> = BTreeMap::new(), "levels", ();
+    }
+
+    /// Who may post.
+    signature: Signature {
+        /// Whether signatures are asked for. Only "off": this version verifies none.
+        mode: SignatureMode = SignatureMode::Off, "mode", ();
+        /// Says that callbacks may come unsigned from where others can reach the listener too:
+        /// anyone who does can then post one.
+        allow_unsigned: bool = false, "allow_unsigned", ();
+    }
+
+    /// The durable log of accepted callbacks.
+    inbox: Inbox {
+        /// The directory of the log. One running receiver at a time has it.
+        path: PathBuf = PathBuf::from("./data"), "path", NOT_EMPTY;
+        /// How many callbacks one commit takes: they share its wait for the disk.
+        batch_limit: usize = 512, "batch_limit", &[(1, 65_536)];
+        /// How many callbacks may wait for their commit; beyond it the answer is 503.
+        queue_limit: usize = 8_192, "queue_limit", &[(1, 1_048_576)];
+        /// How long a callback is remembered in order to recognise a duplicate of it.
+        duplicate_window_days: u32 = 7, "duplicate_window_days", &[(1, 3_650)];
+        /// How many callbacks are remembered, at most: each takes memory.
+        duplicate_window_events: usize = 1_000_000, "duplicate_window_events", &[(1, 100_000_000)];
+        /// How many of the newest events are in memory for the handler; older ones are read back.
+        tail_events: usize = 4_096, "tail_events", &[(1, 1_000_000)];
+        /// How many bytes of bodies they may have.
+        tail_bytes: usize = 32 * MIB, "tail_bytes", &[(1, 1_024 * GIB)];
+        /// How many events may wait to be settled; beyond it the answer is 503.
+        unsettled_limit: usize = 1_000_000, "unsettled_limit", &[(1, 1_000_000_000)];
+        /// How much of the disk stays free; below it the answer is 503.
+        min_free_bytes: u64 = 268_435_456, "min_free_bytes", &[(0, PIB)];
+        /// How long settled events are kept. Unsettled ones never leave.
+        retention_days: u32 = 30, "retention_days", &[(1, 3_650)];
+        /// How large the log may grow before the oldest settled events leave earlier.
+        retention_bytes: u64 = 10 * GIB, "retention_bytes", &[(MIB as u64, PIB)];
+        /// How long dead letters are kept, for someone to look at and replay.
+        dead_letter_days: u32 = 90, "dead_letter_days", &[(1, 3_650)];
+        /// How many refused callbacks are kept with their reason; 0 keeps none.
+        refusals_kept: usize = 10_000, "refusals_kept", &[(0, 10_000_000)];
+        /// How much of a refused body is kept.
+        refusal_body_bytes: usize = 16 * KIB, "refusal_body_bytes", &[(0, 16 * MIB as u64)];
+        /// How many refusals may wait to be kept; beyond it they are only counted, so that they
+        /// never delay an answer.
+        refusal_queue: usize = 1_024, "refusal_queue", &[(1, 1_000_000)];
+        /// How many refusals of one seller and one cause are kept, so that one seller cannot push
+        /// out the others.
+        refusals_per_seller: usize = 500, "refusals_per_seller", &[(0, 10_000_000)];
+    }
+
+    /// Handing events to the buyer's code.
+    dispatch: Dispatch {
+        /// How many events are with the handler at a time, each of another lane.
+        concurrency: usize = 16, "concurrency", &[(1, 10_000)];
+        /// How long one attempt may take; then it counts as failed.
+        attempt_timeout: Duration = Duration::from_secs(30),
+            "attempt_timeout_ms", Time::ms(1, 24 * HOUR_MS);
+        /// How long the first retry waits; each further one waits twice as long, ±20 %.
+        retry_initial: Duration = Duration::from_secs(1), "retry_initial_ms", Time::ms(1, HOUR_MS);
+        /// How long a retry waits at most.
+        retry_cap: Duration = Duration::from_mins(15), "retry_cap_ms", Time::ms(1, 24 * HOUR_MS);
+        /// After how many attempts an event becomes a dead letter.
+        retry_attempts: u32 = 20, "retry_attempts", &[(1, 1_000)];
+        /// After how long an event becomes a dead letter, whichever comes first.
+        retry_window: Duration = Duration::from_hours(24), "retry_hours", Time::hours(1, 8_760);
+        /// How often pending events are looked for that no wake-up announced.
+        poll: Duration = Duration::from_secs(1), "poll_ms", Time::ms(1, HOUR_MS);
+        /// How long shutdown waits for handlers; what is not done then is delivered again later.
+        drain_timeout: Duration = Duration::from_secs(20), "drain_timeout_ms", Time::ms(0, HOUR_MS);
+    }
+
+    /// What the process says of itself. Never a body, a name, an address or a signature.
+    log: Log {
+        /// "text" for people, "json" for a log store.
+        format: LogFormat = LogFormat::Text, "format", ();
+        /// What is logged, as a filter of tracing: `warn`, or `info,beckn_receiver=debug`.
+        level: String = "info".to_owned(), "level", NOT_EMPTY;
+    }
+
+    /// The process.
+    server: Server {
+        /// How many threads serve requests; 0 means one for each core.
+        worker_threads: usize = 0, "worker_threads", &[(0, 1_024)];
+    }
+}

@@ -1,0 +1,84 @@
+//! The settings that are a choice between words.
+
+/// A closed set of words that a setting chooses from.
+pub(super) trait Choice: Copy + PartialEq + 'static {
+    /// Every choice, in the order in which it is offered.
+    const OFFERED: &'static [Self];
+    /// Why there are no more, said after the words; empty where that is plain.
+    const WHY: &'static str = "";
+
+    /// Returns the word of the settings file.
+    fn word(self) -> &'static str;
+}
+
+macro_rules! choices {
+    ($(
+        $(#[doc = $doc:literal])+
+        $Name:ident $(($why:literal))? {
+            $($(#[doc = $word_doc:literal])+ $Word:ident = $word:literal,)+
+        }
+    )+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $Name { $($(#[doc = $word_doc])+ $Word,)+ }
+
+        impl $Name {
+            /// Returns the word as the settings file spells it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($Name::$Word => $word,)+ }
+            }
+        }
+
+        impl Choice for $Name {
+            const OFFERED: &'static [Self] = &[$($Name::$Word,)+];
+            $(const WHY: &'static str = $why;)?
+
+            fn word(self) -> &'static str {
+                self.as_str()
+            }
+        }
+    )+ };
+}
+
+choices! {
+    /// What becomes of the callbacks beside `on_status`, `on_update` and `on_track`.
+    OtherActions {
+        /// They take the same way: checked, kept, answered ACK, handed over.
+        Keep = "keep",
+        /// They are answered like an unknown path.
+        Refuse = "refuse",
+    }
+
+    /// Which level every rule has unless `rules.levels` says otherwise.
+    Profile {
+        /// Enforces only what the inbox itself needs.
+        Lenient = "lenient",
+        /// Enforces what is needed to process the event safely, warns about the rest.
+        Standard = "standard",
+        /// Enforces every rule.
+        Strict = "strict",
+    }
+
+    /// Whether signatures are asked for.
+    SignatureMode ("as this version verifies no signatures") {
+        /// No signature is looked at; every sender is unverified.
+        Off = "off",
+    }
+
+    /// How a line of the log is written.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+impl Choice for crate::words::Level {
+    const OFFERED: &'static [Self] = &Self::ALL;
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
