@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::{SECTIONS, SETTINGS, Setting};
@@ -262,6 +263,12 @@ fn every_wrong_level_has_its_own_line() {
              \"warn\" or \"off\", found true",
         ],
     );
+}
+
+#[test]
+fn a_text_is_taken_from_its_variable_as_it_stands() {
+    let config = Config::parse("", env(&[("BECKN_RECEIVER_INBOX__PATH", "2026")])).unwrap();
+    assert_eq!(config.inbox.path, PathBuf::from("2026"));
 }
 
 #[test]
