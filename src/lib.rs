@@ -1,5 +1,19 @@
-//! Receives the callbacks that Beckn / ONDC seller apps send to a buyer app.
+//! Receives the callbacks that Beckn / ONDC seller apps (BPPs) send to a buyer app (BAP).
 
 pub mod beckn;
+mod words;
+
+mod buyer_rule;
+mod clock;
 pub mod config;
-pub mod words;
+mod event;
+
+mod handler;
+mod inbox;
+mod retry;
+
+pub use buyer_rule::{BuyerRule, Refuse};
+pub use config::Config;
+pub use event::{EventId, Flag, Flags, OrderEvent};
+pub use handler::{HandlerError, OrderEventHandler};
+pub use words::{Level, Outside, Sender, SubscriberId, Violation};

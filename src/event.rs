@@ -1,0 +1,276 @@
+//! An event: an accepted callback, decoded for the handler.
+
+use std::fmt;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::beckn::action::Action;
+use crate::beckn::callback::{Callback, Malformed, Payload};
+use crate::beckn::context::Context;
+use crate::beckn::error::Error;
+use crate::beckn::oddity::Oddity;
+use crate::words::{Sender, Violation};
+
+/// The id of an event: a UUID v7 that the inbox gives when it keeps the callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// Returns the id with this UUID.
+    pub const fn new(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// Returns the UUID.
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Something about an event that its handler may want to know and that no model says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Flag {
+    /// An earlier event has the same action, seller, transaction and message id, but another
+    /// content: sellers send one order's states under one `message_id`.
+    IdReused,
+    /// The body was read only after a repair (a byte order mark or trailing commas).
+    Repaired,
+    /// The payload is not the one of the action, as an `order` in an `on_track`.
+    OtherPayload,
+    /// A rule enforced against it; it was ACKed because `answer.always_ack` is set.
+    Rejected,
+    /// A rule of the buyer's did not answer in time, or panicked, so it was passed over.
+    RuleSkipped,
+}
+
+impl Flag {
+    /// Every flag.
+    pub const ALL: [Flag; 5] =
+        [Flag::IdReused, Flag::Repaired, Flag::OtherPayload, Flag::Rejected, Flag::RuleSkipped];
+
+    /// Returns the flag's name, as the commands print it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Flag::IdReused => "id_reused",
+            Flag::Repaired => "repaired",
+            Flag::OtherPayload => "other_payload",
+            Flag::Rejected => "rejected",
+            Flag::RuleSkipped => "rule_skipped",
+        }
+    }
+
+    /// The bit at rest; never given to another flag.
+    const fn bit(self) -> u32 {
+        match self {
+            Flag::IdReused => 1,
+            Flag::Repaired => 2,
+            Flag::OtherPayload => 4,
+            Flag::Rejected => 8,
+            Flag::RuleSkipped => 16,
+        }
+    }
+}
+
+/// The flags of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// Returns whether `flag` is among them.
+    pub const fn contains(self, flag: Flag) -> bool {
+        self.0 & flag.bit() != 0
+    }
+
+    /// Adds `flag`.
+    pub const fn insert(&mut self, flag: Flag) {
+        self.0 |= flag.bit();
+    }
+
+    /// Returns the flags, one after the other.
+    pub fn iter(self) -> impl Iterator<Item = Flag> {
+        Flag::ALL.into_iter().filter(move |flag| self.contains(*flag))
+    }
+
+    /// Returns the number that stands for them at rest.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Returns the flags that `bits` stands for; bits of a later version are kept.
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, flag) in self.iter().enumerate() {
+            if position > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(flag.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+/// What events are serial by: the seller and the transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct LaneKey {
+    /// The verified subscriber, else `unverified:` and the `bpp_id` of the context.
+    pub(crate) seller: String,
+    /// The transaction; empty when the callback names none.
+    pub(crate) transaction_id: String,
+}
+
+/// A callback that was accepted, as a handler sees it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OrderEvent {
+    /// The event's id, the same at every attempt and replay.
+    pub id: EventId,
+    /// Which callback it is.
+    pub action: Action,
+    /// Which attempt of this round this is, from 1.
+    pub attempt: u32,
+    /// Which replay this is; 0 for the callback's arrival.
+    pub replay: u32,
+    /// When the callback was accepted.
+    pub received_at: DateTime<Utc>,
+    /// The context of the callback.
+    pub context: Context,
+    /// What `message` carries.
+    pub payload: Payload,
+    /// The error that the seller reports, alone or beside a payload.
+    pub error: Option<Error>,
+    /// The subscriber whose signature was verified; `None` for an unverified callback.
+    pub sender: Option<Sender>,
+    /// What else is to be known about it.
+    pub flags: Flags,
+    /// Rules that it breaks and that only warn.
+    pub warnings: Vec<Violation>,
+    /// Shapes in it that no version of the protocol publishes.
+    pub oddities: Vec<Oddity>,
+    /// The body as it came, byte for byte.
+    pub body: Bytes,
+}
+
+impl OrderEvent {
+    /// Reads a body as the event that a handler would get, for a handler's own unit tests.
+    ///
+    /// The event is unverified, has a nil id and no warnings; no rule is checked.
+    ///
+    /// # Errors
+    /// The body is not UTF-8, not JSON, or not an object.
+    pub fn parse(action: Action, body: impl Into<Bytes>) -> Result<Self, Malformed> {
+        let body = body.into();
+        let callback = Callback::parse(&body)?;
+        Ok(Self::new(action, callback, body, DateTime::UNIX_EPOCH))
+    }
+
+    /// Makes the event of a parsed callback; the inbox gives it its id.
+    pub(crate) fn new(
+        action: Action,
+        callback: Callback,
+        body: Bytes,
+        received_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id: EventId::new(Uuid::nil()),
+            action,
+            attempt: 1,
+            replay: 0,
+            received_at,
+            context: callback.context,
+            payload: callback.payload,
+            error: callback.error,
+            sender: None,
+            flags: Flags::default(),
+            warnings: Vec::new(),
+            oddities: callback.oddities,
+            body,
+        }
+    }
+
+    /// Returns the id of this delivery: the event's id, and for a replay `-r` and its number.
+    ///
+    /// It is the same at every attempt of one round; a consumer that drops ids that it has seen
+    /// drops the repetitions of a round and takes a replay.
+    pub fn delivery_id(&self) -> String {
+        match self.replay {
+            0 => self.id.to_string(),
+            replay => format!("{}-r{replay}", self.id),
+        }
+    }
+
+    /// Returns the order's id, from the order or the contract.
+    pub fn order_id(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Order(order) => order.id.as_deref(),
+            Payload::Contract(contract) => contract.id.as_deref(),
+            Payload::Tracking(_) | Payload::None => None,
+        }
+    }
+
+    /// Returns what the payload says of the state: the order's, the contract's or the tracking's.
+    pub fn state(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Order(order) => order.state().map(|state| state.as_str()),
+            Payload::Contract(contract) => contract.status.as_ref().map(|status| status.as_str()),
+            Payload::Tracking(tracking) => tracking.status.as_ref().map(|status| status.as_str()),
+            Payload::None => None,
+        }
+    }
+
+    /// Returns who the seller is: the verified subscriber, else `unverified:` and the `bpp_id`.
+    ///
+    /// The two never meet: an unsigned callback neither swallows nor blocks a signed one.
+    pub fn seller(&self) -> String {
+        match &self.sender {
+            Some(sender) => sender.subscriber().as_str().to_owned(),
+            None => format!("unverified:{}", self.context.bpp_id.as_deref().unwrap_or("")),
+        }
+    }
+
+    /// Returns the lane in which the event stands.
+    pub(crate) fn lane_key(&self) -> LaneKey {
+        LaneKey {
+            seller: self.seller(),
+            transaction_id: self.context.transaction_id.clone().unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flag, Flags};
+
+    #[test]
+    fn flags_survive_their_bits() {
+        let mut flags = Flags::default();
+        assert_eq!(flags.to_string(), "");
+        flags.insert(Flag::IdReused);
+        flags.insert(Flag::Rejected);
+        assert_eq!(Flags::from_bits(flags.bits()), flags);
+        assert_eq!(flags.to_string(), "id_reused,rejected");
+        assert!(!flags.contains(Flag::Repaired));
+    }
+
+    #[test]
+    fn no_two_flags_share_a_bit() {
+        let all = Flag::ALL.into_iter().fold(0u32, |bits, flag| {
+            assert_eq!(bits & flag.bit(), 0);
+            bits | flag.bit()
+        });
+        assert_eq!(all.count_ones() as usize, Flag::ALL.len());
+    }
+}
