@@ -1,0 +1,248 @@
+//! The inbox: the durable log of accepted callbacks, and the only thing that both halves share.
+//!
+//! # Contract
+//! What every engine promises, and the contract suite checks:
+//!
+//! - *Durable before the answer.* [`Inbox::append`] answers only after the record is on disk. An
+//!   error means that the record was not kept, as far as the engine can know; a retry of the
+//!   seller then is a new event, or a duplicate of what was kept after all.
+//! - *Duplicates.* A record is a duplicate when a byte-identical body of the same action and
+//!   seller lies in the window, or when the latest record under the same ids (action, seller,
+//!   bap, transaction, message) has the same content (raw bytes of `message` and `error`). A
+//!   duplicate is answered after its original is durable and is not delivered again. Another
+//!   content under known ids is a new event with [`Flag::IdReused`](crate::event::Flag::IdReused).
+//!   Records without a transaction or message id are compared by their bytes only.
+//! - *Order.* The engine gives each record a [`Seq`]. Within a lane, first rounds are claimed in
+//!   the order of seq, one at a time: while a claim is out, or its event waits for a retry, the
+//!   later events of the lane wait. Done or dead frees the lane.
+//! - *At least once.* A claim ends by [`Inbox::settle`], or by being dropped, which hands the
+//!   event back. An event is settled as done or dead exactly once a round. After a restart, what
+//!   was not settled is pending again.
+//! - *Cancel safety.* Dropping the future of `append` neither loses nor duplicates: the record is
+//!   kept or it is not, as if the answer had been lost. Dropping the future of `claim` hands back
+//!   what it had taken.
+//! - *Bounds.* The queue, the tail, the window and the number of unsettled events are bounded;
+//!   beyond them `append` fails at once and waits for nothing.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+
+use crate::event::{EventId, OrderEvent};
+
+/// An event's place in the log, given by the writer; grows with the order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Seq(pub(crate) i64);
+
+/// What is kept of a callback besides its event.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// Where in the body the values of `message` and `error` lie: the content that tells a new
+    /// event from a retry whose context was stamped again. Both `None`: the whole body counts.
+    pub(crate) message: Option<Range<usize>>,
+    /// See `message`.
+    pub(crate) error: Option<Range<usize>>,
+    /// Whether the event is to be handed to the handler.
+    pub(crate) standing: Standing,
+}
+
+/// Whether an appended event is to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is pending at once.
+    Pending,
+    /// It was refused by a rule and ACKed all the same: kept, visible, replayable, not delivered.
+    Rejected,
+}
+
+/// The proof that a record is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    /// It is a new event.
+    New {
+        /// The event's id.
+        id: EventId,
+        /// Its place in the log.
+        seq: Seq,
+    },
+    /// It repeats an event that is durable already.
+    Duplicate {
+        /// The id of the original.
+        of: EventId,
+    },
+}
+
+/// A callback that was refused, kept so that "why do you NACK us" has an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    /// When it came.
+    pub(crate) at: DateTime<Utc>,
+    /// The last segment of the path, as far as there was one.
+    pub(crate) route: String,
+    /// Who it says it is from; see [`OrderEvent::seller`].
+    pub(crate) seller: String,
+    /// Whether the sender's signature was verified.
+    pub(crate) verified: bool,
+    /// Why, as a name from a bounded set.
+    pub(crate) cause: &'static str,
+    /// The JSON Pointer and the message that the seller was told.
+    pub(crate) path: String,
+    /// What the seller was told.
+    pub(crate) message: String,
+    /// The HTTP status that it was answered with.
+    pub(crate) status: u16,
+    /// The body; the inbox cuts it.
+    pub(crate) body: bytes::Bytes,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// The handler has taken it.
+    Done,
+    /// It is tried again at `at`; `error` is the chain of causes.
+    Retry {
+        /// The earliest time of the next attempt.
+        at: DateTime<Utc>,
+        /// Why this attempt failed.
+        error: String,
+    },
+    /// It is given up and kept as a dead letter.
+    Dead {
+        /// Why.
+        error: String,
+    },
+}
+
+/// How much is not settled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Depth {
+    /// Events that are pending, with the handler, or waiting for a retry.
+    pub(crate) unsettled: u64,
+}
+
+/// Why the inbox did not do what it was asked for.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    /// The writer's queue is full: it is behind.
+    #[error("the inbox's queue is full")]
+    QueueFull,
+    /// There are too many events that nobody has taken.
+    #[error("the inbox holds its limit of unsettled events")]
+    TooManyUnsettled,
+    /// The disk is full, or has less room than `inbox.min_free_bytes`.
+    #[error("the inbox's disk has too little room")]
+    NoSpace,
+    /// The engine failed.
+    #[error("the inbox could not be written or read")]
+    Engine(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The inbox is closed.
+    #[error("the inbox is closed")]
+    Closed,
+}
+
+/// Takes an event back that was claimed and not settled.
+pub(crate) trait TakeBack: fmt::Debug + Send + Sync {
+    /// Makes the event of `ticket` pending again; never waits.
+    fn take_back(&self, ticket: Ticket, event: Box<OrderEvent>);
+}
+
+/// What the engine needs to find a claim's event again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// The event's place.
+    pub(crate) seq: Seq,
+    /// The engine's own number for the lane.
+    pub(crate) lane: u64,
+}
+
+/// An event that was taken for delivery.
+///
+/// [`Inbox::settle`] consumes it; dropping it hands the event back and never waits.
+#[must_use = "a claim that is dropped is delivered again"]
+#[derive(Debug)]
+pub(crate) struct Claim {
+    event: Option<Box<OrderEvent>>,
+    ticket: Ticket,
+    first_attempt_at: Option<DateTime<Utc>>,
+    home: Arc<dyn TakeBack>,
+}
+
+impl Claim {
+    /// Makes the claim of `event`; `first_attempt_at` is when this round's first attempt began,
+    /// `None` for the first attempt.
+    pub(crate) fn new(
+        event: Box<OrderEvent>,
+        ticket: Ticket,
+        first_attempt_at: Option<DateTime<Utc>>,
+        home: Arc<dyn TakeBack>,
+    ) -> Self {
+        Self { event: Some(event), ticket, first_attempt_at, home }
+    }
+
+    /// Returns the event.
+    pub(crate) fn event(&self) -> &OrderEvent {
+        self.event.as_deref().expect("only `into_parts` takes the event, and it consumes the claim")
+    }
+
+    /// Returns when this round's first attempt began; `None` at the first attempt.
+    pub(crate) fn first_attempt_at(&self) -> Option<DateTime<Utc>> {
+        self.first_attempt_at
+    }
+
+    /// Takes the claim apart; for engines, when they settle.
+    pub(crate) fn into_parts(mut self) -> (Box<OrderEvent>, Ticket) {
+        let event =
+            self.event.take().expect("only this takes the event, and it consumes the claim");
+        (event, self.ticket)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(event) = self.event.take() {
+            self.home.take_back(self.ticket, event);
+        }
+    }
+}
+
+/// The durable log of accepted callbacks; the module's documentation is its contract.
+pub(crate) trait Inbox: fmt::Debug + Send + Sync {
+    /// Keeps a callback, or finds that it repeats one that is kept.
+    ///
+    /// # Cancel safety
+    /// See the contract.
+    fn append(
+        &self,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> BoxFuture<'_, Result<Receipt, Error>>;
+
+    /// Keeps a refusal, best effort: dropped when its queue is full, never waits.
+    fn refuse(&self, refusal: Refusal);
+
+    /// Takes up to `limit` events (at least 1) for delivery; waits until there is one.
+    ///
+    /// # Cancel safety
+    /// See the contract.
+    fn claim(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>>;
+
+    /// Says what became of a claim. The lane is freed at once; the settlement is durable with the
+    /// writer's next commit. Until then a crash delivers the event again.
+    fn settle(&self, claim: Claim, settlement: Settlement);
+
+    /// Returns how much is not settled.
+    fn depth(&self) -> Depth;
+
+    /// Returns why `append` would be refused now, if it would be.
+    fn trouble(&self) -> Option<Error>;
+
+    /// Writes what waits and closes the files; later calls fail with [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    /// The closing goes on when the future is dropped.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
