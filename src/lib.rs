@@ -12,6 +12,7 @@ mod handler;
 mod inbox;
 mod retry;
 
+pub use beckn::action::Action;
 pub use buyer_rule::{BuyerRule, Refuse};
 pub use config::Config;
 pub use event::{EventId, Flag, Flags, OrderEvent};
