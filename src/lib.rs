@@ -12,6 +12,9 @@ mod handler;
 mod inbox;
 mod retry;
 
+#[cfg(feature = "mock")]
+pub mod mock;
+
 pub use beckn::action::Action;
 pub use buyer_rule::{BuyerRule, Refuse};
 pub use config::Config;
