@@ -1,1 +1,7 @@
-//! Benchmarks of beckn-receiver.
+//! What the benchmark binaries share: request templates, answers, CPU time of a process.
+//!
+//! `benches/run` is the entry point: it compares the receiver with the floor, side by side.
+
+pub mod answer;
+pub mod process;
+pub mod template;

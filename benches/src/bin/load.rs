@@ -1,0 +1,244 @@
+//! The load generator: posts a callback over and over, each under ids of its own, and checks every
+//! answer.
+//!
+//! A closed loop: each connection posts, waits for the answer, posts again. One thread, HTTP/1.1
+//! written by hand over plain sockets, so that the client costs little beside the server.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use beckn_receiver_benches::answer::{self, Verdict};
+use beckn_receiver_benches::process;
+use beckn_receiver_benches::template::Template;
+use clap::Parser;
+use hdrhistogram::Histogram;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::{JoinSet, LocalSet};
+
+/// Posts a callback over and over and reports the rate, the latency and what was answered.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The server.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    server: SocketAddr,
+    /// The route.
+    #[arg(long, default_value = "/on_status")]
+    path: String,
+    /// The callback; its `transaction_id` and `message_id` are replaced.
+    #[arg(long, default_value = "examples/payloads/on_status_beckn_0_9.json")]
+    payload: PathBuf,
+    /// How many connections post at the same time.
+    #[arg(long, default_value_t = 64)]
+    connections: u64,
+    /// How many transactions the callbacks are spread over.
+    #[arg(long, default_value_t = 1000)]
+    transactions: u64,
+    /// How long to measure.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// How long to post before measuring.
+    #[arg(long, default_value_t = 1.0)]
+    warm_up_seconds: f64,
+    /// The server's process, to report its CPU time for each request.
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the connections share; one thread, so a `RefCell` is enough.
+struct Shared {
+    run: u64,
+    transactions: u64,
+    posted: u64,
+    until: Instant,
+    counts: Counts,
+}
+
+/// What was answered since the measurement began.
+struct Counts {
+    acks: u64,
+    nacks: u64,
+    others: u64,
+    latency: Histogram<u64>,
+}
+
+impl Counts {
+    fn new() -> Result<Counts, hdrhistogram::CreationError> {
+        // Microseconds up to a minute, to three digits.
+        let latency = Histogram::new_with_bounds(1, 60_000_000, 3)?;
+        Ok(Counts { acks: 0, nacks: 0, others: 0, latency })
+    }
+
+    fn add(&mut self, verdict: Verdict, latency: Duration) {
+        match verdict {
+            Verdict::Ack => self.acks += 1,
+            Verdict::Nack => self.nacks += 1,
+            Verdict::Other => self.others += 1,
+        }
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latency.saturating_record(micros);
+    }
+
+    fn answers(&self) -> u64 {
+        self.acks + self.nacks + self.others
+    }
+}
+
+/// One measurement.
+struct Report {
+    counts: Counts,
+    broken: usize,
+    elapsed: Duration,
+    cpu: Option<Duration>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    let report = LocalSet::new().run_until(measure(&arguments)).await?;
+    if arguments.json {
+        println!("{}", as_json(&report));
+    } else {
+        print!("{}", as_text(&report));
+    }
+    if report.broken > 0 || report.counts.acks != report.counts.answers() {
+        return Err("not every callback was answered with an ACK".into());
+    }
+    Ok(())
+}
+
+async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
+    let body = fs::read_to_string(&arguments.payload)?;
+    let template = Template::new(&arguments.server.to_string(), &arguments.path, &body)?;
+    let begin = Instant::now() + Duration::from_secs_f64(arguments.warm_up_seconds);
+    let shared = Rc::new(RefCell::new(Shared {
+        // Two runs against one inbox must not repeat their ids.
+        run: u64::try_from(SystemTime::UNIX_EPOCH.elapsed()?.as_micros())?,
+        transactions: arguments.transactions.max(1),
+        posted: 0,
+        until: begin + Duration::from_secs_f64(arguments.seconds),
+        counts: Counts::new()?,
+    }));
+    let mut connections = JoinSet::new();
+    for _ in 0..arguments.connections {
+        let stream = TcpStream::connect(arguments.server).await?;
+        stream.set_nodelay(true)?;
+        connections.spawn_local(post_until_the_end(stream, template.clone(), Rc::clone(&shared)));
+    }
+    tokio::time::sleep_until(begin.into()).await;
+    shared.borrow_mut().counts = Counts::new()?;
+    let (started, cpu_before) = (Instant::now(), cpu_time(arguments)?);
+    let mut broken = 0;
+    while let Some(connection) = connections.join_next().await {
+        if let Err(error) = connection? {
+            broken += 1;
+            eprintln!("a connection broke: {error}");
+        }
+    }
+    let elapsed = started.elapsed();
+    let cpu =
+        cpu_time(arguments)?.zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
+    let counts = std::mem::replace(&mut shared.borrow_mut().counts, Counts::new()?);
+    Ok(Report { counts, broken, elapsed, cpu })
+}
+
+fn cpu_time(arguments: &Arguments) -> std::io::Result<Option<Duration>> {
+    arguments.pid.map(process::cpu_time).transpose()
+}
+
+async fn post_until_the_end(
+    mut stream: TcpStream,
+    mut template: Template,
+    shared: Rc<RefCell<Shared>>,
+) -> Result<(), String> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let started = Instant::now();
+        let request = {
+            let mut shared = shared.borrow_mut();
+            if started >= shared.until {
+                return Ok(());
+            }
+            shared.posted += 1;
+            let (run, message) = (shared.run, shared.posted);
+            template.patched(run, message % shared.transactions, message)
+        };
+        stream.write_all(request).await.map_err(|error| error.to_string())?;
+        let verdict = read_answer(&mut stream, &mut buffer).await?;
+        shared.borrow_mut().counts.add(verdict, started.elapsed());
+    }
+}
+
+/// Reads one answer; there is never more than one, since nothing is posted before it came.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<Verdict, String> {
+    let mut filled = 0;
+    loop {
+        let count = stream.read(&mut buffer[filled..]).await.map_err(|error| error.to_string())?;
+        if count == 0 {
+            return Err(format!("it was closed after {filled} bytes of an answer"));
+        }
+        filled += count;
+        match answer::parse(&buffer[..filled]) {
+            Ok(None) => {}
+            Ok(Some(parsed)) => return Ok(parsed.verdict),
+            Err(answer::Unreadable) => return Err("an answer has no length".to_owned()),
+        }
+    }
+}
+
+impl Report {
+    #[allow(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
+    fn per_second(&self) -> f64 {
+        self.counts.answers() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
+    fn cpu_micros(&self) -> Option<f64> {
+        Some(self.cpu?.as_secs_f64() * 1e6 / self.counts.answers().max(1) as f64)
+    }
+
+    fn percentiles(&self) -> [u64; 3] {
+        [0.5, 0.99, 0.999].map(|quantile| self.counts.latency.value_at_quantile(quantile))
+    }
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    let [p50, p99, p999] = report.percentiles();
+    json!({
+        "rps": report.per_second(),
+        "p50_us": p50,
+        "p99_us": p99,
+        "p999_us": p999,
+        "cpu_us_per_request": report.cpu_micros(),
+        "acks": report.counts.acks,
+        "nacks": report.counts.nacks,
+        "others": report.counts.others,
+        "broken_connections": report.broken,
+        "seconds": report.elapsed.as_secs_f64(),
+    })
+}
+
+fn as_text(report: &Report) -> String {
+    let [p50, p99, p999] = report.percentiles();
+    let counts = &report.counts;
+    let cpu = report.cpu_micros().map(|micros| format!(", {micros:.1} us of CPU each"));
+    format!(
+        "{:.0} callbacks a second{}\nlatency p50 {p50} us, p99 {p99} us, p99.9 {p999} us\n\
+         {} ACK, {} NACK, {} other, {} broken connections\n",
+        report.per_second(),
+        cpu.unwrap_or_default(),
+        counts.acks,
+        counts.nacks,
+        counts.others,
+        report.broken
+    )
+}
