@@ -1,0 +1,68 @@
+//! The settings of the SQLite inbox.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings; the names are those of the section `inbox` of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// The directory of the inbox.
+    pub(crate) path: PathBuf,
+    /// How many appends one commit takes at most.
+    pub(crate) batch_limit: usize,
+    /// How many appends may wait for the writer.
+    pub(crate) queue_limit: usize,
+    /// How many days back a duplicate is recognised.
+    pub(crate) window_days: u32,
+    /// How many events back a duplicate is recognised.
+    pub(crate) window_events: usize,
+    /// How many pending events are kept parsed in memory.
+    pub(crate) tail_events: usize,
+    /// How many bytes the parsed events may take, as estimated from their bodies.
+    pub(crate) tail_bytes: usize,
+    /// How many events may be unsettled.
+    pub(crate) unsettled_limit: usize,
+    /// How much room the disk must have for an append.
+    pub(crate) min_free_bytes: u64,
+    /// How many days a settled event is kept.
+    pub(crate) retention_days: u32,
+    /// How large the files may become before settled events leave early.
+    pub(crate) retention_bytes: u64,
+    /// How many days a dead letter is kept.
+    pub(crate) dead_letter_days: u32,
+    /// How many refusals are kept; half of the room is for verified sellers.
+    pub(crate) refusals_kept: usize,
+    /// How much of a refused body is kept.
+    pub(crate) refusal_body_bytes: usize,
+    /// How many refusals may wait for the writer.
+    pub(crate) refusal_queue: usize,
+    /// How many refusals are kept of one seller for one cause.
+    pub(crate) refusals_per_seller_and_cause: usize,
+    /// How often the writer looks at the disk and for requests of other processes.
+    pub(crate) poll: Duration,
+}
+
+impl Options {
+    /// Returns the defaults for an inbox in the directory `path`.
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            batch_limit: 512,
+            queue_limit: 8192,
+            window_days: 7,
+            window_events: 1_000_000,
+            tail_events: 4096,
+            tail_bytes: 32 << 20,
+            unsettled_limit: 1_000_000,
+            min_free_bytes: 256 << 20,
+            retention_days: 30,
+            retention_bytes: 10 << 30,
+            dead_letter_days: 90,
+            refusals_kept: 10_000,
+            refusal_body_bytes: 16 << 10,
+            refusal_queue: 1024,
+            refusals_per_seller_and_cause: 500,
+            poll: Duration::from_secs(1),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What is at rest: the pragmas, the tables, their version and the steps between versions.
+//!
+//! The wide rows (`body`) are only ever inserted and deleted; what changes is in the narrow rows
+//! (`delivery`), so that settling an event does not write its body again. There is no index but
+//! the rowid on the tables that an ACK waits for: a random index costs more than half of the
+//! throughput.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::OpenError;
+
+/// The file in the inbox's directory.
+pub(in crate::inbox) const FILE: &str = "inbox.sqlite3";
+
+/// "BRIx": says in the file's header whose file this is.
+const APPLICATION_ID: i32 = 0x4252_4978;
+
+/// Each step takes a file from the version that is its index to the next; a step that was
+/// released is never changed.
+const STEPS: [&str; 1] = [include_str!("v1.sql")];
+
+/// How long a statement waits for a lock of another process.
+pub(in crate::inbox) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A page holds several bodies: 32 KiB writes the least for bodies of 1 to 16 kB, see `PRAGMAS`.
+const PAGE_SIZE: u32 = 32 * 1024;
+
+/// The log is written back at 16 MiB: larger logs make the longest commits several times longer.
+const WAL_BYTES: u32 = 16 << 20;
+
+/// Opens the file read-write for the writer, made and brought to the current version if needed.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(OpenError::sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(OpenError::sqlite)?;
+    let version = version_of(&connection)?;
+    if version == 0 {
+        prepare_new_file(&connection).map_err(OpenError::sqlite)?;
+    }
+    set_pragmas(&connection).map_err(OpenError::sqlite)?;
+    migrate(&connection, version).map_err(OpenError::sqlite)?;
+    Ok(connection)
+}
+
+/// Opens the file for reading beside the writer.
+pub(in crate::inbox) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_beside(path, flags)
+}
+
+/// Opens the file beside the writer, to leave a request for it.
+pub(in crate::inbox) fn open_requester(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open_beside(path, flags)?;
+    // A request is a promise to the operator: it is on the disk when the command ends.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(OpenError::sqlite)?;
+    Ok(connection)
+}
+
+fn open_beside(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    let connection = Connection::open_with_flags(path, flags).map_err(OpenError::sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(OpenError::sqlite)?;
+    if version_of(&connection)? == 0 {
+        return Err(OpenError::NoInbox);
+    }
+    Ok(connection)
+}
+
+/// Returns the schema's version, 0 for an empty file; refuses what is not an inbox of ours.
+fn version_of(connection: &Connection) -> Result<usize, OpenError> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let application = number("application_id").map_err(OpenError::sqlite)?;
+    let version = number("user_version").map_err(OpenError::sqlite)?;
+    let tables = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+        .map_err(OpenError::sqlite)?;
+    if application == 0 && version == 0 && tables == 0 {
+        return Ok(0);
+    }
+    if application != APPLICATION_ID {
+        return Err(OpenError::OtherApplication);
+    }
+    let found = usize::try_from(version).map_err(|_| OpenError::OtherApplication)?;
+    if found > STEPS.len() {
+        return Err(OpenError::NewerSchema { found, known: STEPS.len() });
+    }
+    Ok(found)
+}
+
+/// Sets what can only be set before the first table.
+fn prepare_new_file(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+    // Retention gives pages back in small steps; it cannot be switched on later without VACUUM.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)
+}
+
+/// Sets what holds for one connection, or again at each open.
+fn set_pragmas(connection: &Connection) -> rusqlite::Result<()> {
+    // Readers beside the writer never wait for it, and a commit is one sequential write.
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // The ACK's promise: a commit has reached the disk. NORMAL would gain 5 % and lose it.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_BYTES / PAGE_SIZE)?;
+    // A log that a long reader made grow is cut at the next checkpoint.
+    connection.pragma_update(None, "journal_size_limit", 2 * WAL_BYTES)?;
+    // In KiB: the pages at the end of the tables are what is used; more memory gains nothing.
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    // Sorting in memory: nothing of a body is spilled to a directory that is not ours.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // The statements of a batch, of retention and of the refusals stay prepared.
+    connection.set_prepared_statement_cache_capacity(48);
+    Ok(())
+}
+
+fn migrate(connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    for (step, statements) in STEPS.iter().enumerate().skip(version) {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {statements}; PRAGMA user_version = {}; COMMIT;",
+            step + 1
+        ))?;
+    }
+    Ok(())
+}
+
+/// Names of the values in `meta`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Meta {
+    /// 1 when the last process closed the inbox, 0 while one runs and after a crash.
+    Clean,
+    /// The greatest seq that was ever given, so that none is given twice after retention.
+    LastSeq,
+    /// Below it every first round is settled: a start looks no further back.
+    LowWater,
+}
+
+impl Meta {
+    const fn name(self) -> &'static str {
+        match self {
+            Meta::Clean => "clean",
+            Meta::LastSeq => "last_seq",
+            Meta::LowWater => "low_water",
+        }
+    }
+}
+
+/// Returns a number of `meta`, 0 when it was never set.
+pub(super) fn meta(connection: &Connection, meta: Meta) -> rusqlite::Result<i64> {
+    let value = connection
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([meta.name()], |row| row.get(0))
+        .optional()?;
+    Ok(value.unwrap_or(0))
+}
+
+/// Sets a number of `meta`.
+pub(super) fn set_meta(connection: &Connection, meta: Meta, value: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
+        .execute((meta.name(), value))?;
+    Ok(())
+}
+
+/// Returns the inbox's secret, drawn at the first open.
+pub(super) fn secret(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
+    let found = connection
+        .query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))
+        .optional()?;
+    if let Some(secret) = found {
+        return Ok(secret);
+    }
+    // Two UUIDs of version 4 are 244 bits from the system's source.
+    let mut secret = [0; 32];
+    secret[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    secret[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    connection.execute("INSERT INTO meta (name, value) VALUES ('secret', ?1)", [secret])?;
+    Ok(secret)
+}
