@@ -24,6 +24,10 @@
 //! - *Bounds.* The queue, the tail, the window and the number of unsettled events are bounded;
 //!   beyond them `append` fails at once and waits for nothing.
 
+#[cfg(test)]
+mod contract;
+pub(crate) mod sqlite;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;

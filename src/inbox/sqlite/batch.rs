@@ -1,0 +1,334 @@
+//! One commit: which appends are new, their rows, and the settlements that ride along.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension};
+use uuid::timestamp::context::ContextV7;
+use uuid::{Timestamp, Uuid};
+
+use super::mailbox::Append;
+use super::outcome::{Outcome, State};
+use super::prints::{content, half};
+use super::window::{Entry, Window};
+use crate::event::{EventId, Flag};
+use crate::inbox::Standing;
+
+/// What an append turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It is a new event.
+    New {
+        /// Its place in the log.
+        seq: i64,
+    },
+    /// It repeats an event that is durable.
+    Duplicate {
+        /// The original.
+        of: EventId,
+    },
+    /// It repeats an earlier append of the same batch.
+    DuplicateInBatch {
+        /// The original's place in the batch.
+        of: usize,
+    },
+}
+
+/// The new events of a batch, which the window does not know yet.
+#[derive(Debug, Default)]
+struct Overlay {
+    by_body: HashMap<u128, usize>,
+    latest_by_ids: HashMap<u128, usize>,
+}
+
+/// What deciding a batch needs.
+#[derive(Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) window: &'a Window,
+    pub(super) ids: &'a ContextV7,
+    pub(super) now: DateTime<Utc>,
+    pub(super) last_seq: i64,
+}
+
+/// Decides each append, in order, and inserts the new ones; sets their ids and flags.
+pub(super) fn insert(
+    ground: &Ground<'_>,
+    appends: &mut [Append],
+) -> rusqlite::Result<Vec<Decision>> {
+    let mut overlay = Overlay::default();
+    let mut decisions = Vec::with_capacity(appends.len());
+    let mut seq = ground.last_seq;
+    for place in 0..appends.len() {
+        let (earlier, rest) = appends.split_at_mut(place);
+        let append = &mut rest[0];
+        let (decision, reused) = match find_original(ground, &overlay, earlier, append)? {
+            Found::Duplicate(decision) => (decision, false),
+            Found::None { reused } => {
+                seq += 1;
+                (Decision::New { seq }, reused)
+            }
+        };
+        if let Decision::New { seq } = decision {
+            append.event.id = new_id(ground);
+            if reused {
+                append.event.flags.insert(Flag::IdReused);
+            }
+            insert_rows(ground.connection, seq, append)?;
+            overlay.by_body.insert(append.prints.body, place);
+            if let Some(ids) = append.prints.ids {
+                overlay.latest_by_ids.insert(ids, place);
+            }
+        }
+        decisions.push(decision);
+    }
+    Ok(decisions)
+}
+
+fn new_id(ground: &Ground<'_>) -> EventId {
+    let seconds = u64::try_from(ground.now.timestamp()).unwrap_or(0);
+    let nanos = ground.now.timestamp_subsec_nanos();
+    EventId::new(Uuid::new_v7(Timestamp::from_unix(ground.ids, seconds, nanos)))
+}
+
+enum Found {
+    Duplicate(Decision),
+    None { reused: bool },
+}
+
+fn find_original(
+    ground: &Ground<'_>,
+    overlay: &Overlay,
+    earlier: &[Append],
+    append: &Append,
+) -> rusqlite::Result<Found> {
+    let prints = &append.prints;
+    if let Some(of) = overlay.by_body.get(&prints.body).copied()
+        && same_body(&earlier[of], append)
+    {
+        return Ok(Found::Duplicate(Decision::DuplicateInBatch { of }));
+    }
+    if let Some(entry) = ground.window.find_body(half(prints.body))
+        && let Some(of) = confirm(ground.connection, entry.seq, append, Likeness::Body)?
+    {
+        return Ok(Found::Duplicate(Decision::Duplicate { of }));
+    }
+    let Some(ids) = prints.ids else { return Ok(Found::None { reused: false }) };
+    if let Some(of) = overlay.latest_by_ids.get(&ids).copied()
+        && same_ids(&earlier[of], append)
+    {
+        return Ok(match same_content(&earlier[of], append) {
+            true => Found::Duplicate(Decision::DuplicateInBatch { of }),
+            false => Found::None { reused: true },
+        });
+    }
+    let Some(entry) = ground.window.find_ids(half(ids)) else {
+        return Ok(Found::None { reused: false });
+    };
+    // Other states under one id are everyday: another fingerprint needs no look at the disk.
+    if entry.content != half(prints.content) {
+        return Ok(Found::None { reused: true });
+    }
+    Ok(match confirm(ground.connection, entry.seq, append, Likeness::Content)? {
+        Some(of) => Found::Duplicate(Decision::Duplicate { of }),
+        None => Found::None { reused: true },
+    })
+}
+
+fn same_body(one: &Append, other: &Append) -> bool {
+    one.event.action == other.event.action
+        && one.seller == other.seller
+        && one.event.body == other.event.body
+}
+
+fn same_ids(one: &Append, other: &Append) -> bool {
+    let ids = |append: &Append| {
+        let context = &append.event.context;
+        [context.bap_id.clone(), context.transaction_id.clone(), context.message_id.clone()]
+    };
+    one.event.action == other.event.action && one.seller == other.seller && ids(one) == ids(other)
+}
+
+fn same_content(one: &Append, other: &Append) -> bool {
+    content_of(one) == content_of(other)
+}
+
+fn content_of(append: &Append) -> [Option<&[u8]>; 2] {
+    content(&append.event.body, append.record.message.as_ref(), append.record.error.as_ref())
+}
+
+/// What must be equal for a duplicate.
+#[derive(Debug, Clone, Copy)]
+enum Likeness {
+    Body,
+    Content,
+}
+
+/// What a row says of an original, beside its body.
+struct Original {
+    id: [u8; 16],
+    action: String,
+    seller: String,
+    ids: [Option<String>; 3],
+    message: Option<Range<usize>>,
+    error: Option<Range<usize>>,
+    print: [u8; 16],
+}
+
+/// Reads the original and compares the real bytes; its id when it is one. Where retention has
+/// taken the original away, nothing is a duplicate of it.
+fn confirm(
+    connection: &Connection,
+    seq: i64,
+    append: &Append,
+    likeness: Likeness,
+) -> rusqlite::Result<Option<EventId>> {
+    let Some(original) = read_original(connection, seq, likeness)? else { return Ok(None) };
+    let print = match likeness {
+        Likeness::Body => append.prints.body,
+        Likeness::Content => append.prints.content,
+    };
+    // Memory held half of it: the other half spares the read of a body.
+    if u128::from_le_bytes(original.print) != print
+        || original.action != append.event.action.as_str()
+        || original.seller != append.seller
+    {
+        return Ok(None);
+    }
+    let body = connection
+        .prepare_cached("SELECT body FROM body WHERE seq = ?1")?
+        .query_row([seq], |row| row.get::<_, Vec<u8>>(0))
+        .optional()?;
+    let Some(body) = body else { return Ok(None) };
+    let context = &append.event.context;
+    let ids = [&context.bap_id, &context.transaction_id, &context.message_id];
+    let same = match likeness {
+        Likeness::Body => body == append.event.body,
+        Likeness::Content => {
+            original.ids.iter().zip(ids).all(|(one, other)| one == other)
+                && content(&body, original.message.as_ref(), original.error.as_ref())
+                    == content_of(append)
+        }
+    };
+    Ok(same.then(|| EventId::new(Uuid::from_bytes(original.id))))
+}
+
+fn read_original(
+    connection: &Connection,
+    seq: i64,
+    likeness: Likeness,
+) -> rusqlite::Result<Option<Original>> {
+    connection
+        .prepare_cached(
+            "SELECT id, action, seller, bap_id, transaction_id, message_id,
+                    message_start, message_end, error_start, error_end, body_print, content_print
+             FROM event WHERE seq = ?1",
+        )?
+        .query_row([seq], |row| {
+            let span = |start: usize| -> rusqlite::Result<Option<Range<usize>>> {
+                let span: (Option<usize>, Option<usize>) = (row.get(start)?, row.get(start + 1)?);
+                Ok(span.0.zip(span.1).map(|(start, end)| start..end))
+            };
+            Ok(Original {
+                id: row.get(0)?,
+                action: row.get(1)?,
+                seller: row.get(2)?,
+                ids: [row.get(3)?, row.get(4)?, row.get(5)?],
+                message: span(6)?,
+                error: span(8)?,
+                print: match likeness {
+                    Likeness::Body => row.get(10)?,
+                    Likeness::Content => row.get(11)?,
+                },
+            })
+        })
+        .optional()
+}
+
+fn insert_rows(connection: &Connection, seq: i64, append: &Append) -> rusqlite::Result<()> {
+    let Append { event, record, seller, prints, .. } = append;
+    connection
+        .prepare_cached("INSERT INTO body (seq, body) VALUES (?1, ?2)")?
+        .execute((seq, event.body.as_ref()))?;
+    let context = &event.context;
+    let start = |span: &Option<Range<usize>>| span.as_ref().map(|span| span.start);
+    let end = |span: &Option<Range<usize>>| span.as_ref().map(|span| span.end);
+    connection
+        .prepare_cached(
+            "INSERT INTO event VALUES
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+              ?19, ?20, ?21, ?22)",
+        )?
+        .execute(rusqlite::params![
+            seq,
+            event.id.uuid().as_bytes(),
+            event.action.as_str(),
+            seller,
+            event.sender.is_some(),
+            context.bap_id,
+            context.transaction_id,
+            context.message_id,
+            event.order_id(),
+            event.state(),
+            event.received_at.timestamp_micros(),
+            event.flags.bits(),
+            super::pages::warnings_at_rest(&event.warnings),
+            start(&record.message),
+            end(&record.message),
+            start(&record.error),
+            end(&record.error),
+            prints.body.to_le_bytes(),
+            prints.ids.map(u128::to_le_bytes),
+            prints.content.to_le_bytes(),
+            prints.lane.cast_signed(),
+            match record.standing {
+                Standing::Pending => 0,
+                Standing::Rejected => 1,
+            },
+        ])?;
+    Ok(())
+}
+
+/// Returns what the window holds of a new event.
+pub(super) fn entry(seq: i64, append: &Append) -> Entry {
+    Entry {
+        seq,
+        received_at: append.event.received_at.timestamp_micros(),
+        body: half(append.prints.body),
+        ids: append.prints.ids.map_or(0, half),
+        content: half(append.prints.content),
+    }
+}
+
+/// Writes how far deliveries are.
+pub(super) fn write_outcomes(
+    connection: &Connection,
+    outcomes: &BTreeMap<i64, Outcome>,
+) -> rusqlite::Result<()> {
+    // A mark or a hand-back has no error of its own and leaves the last one.
+    let mut write = connection.prepare_cached(
+        "INSERT INTO delivery VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (seq) DO UPDATE SET replay = ?2, state = ?3, attempts = ?4,
+         first_attempt_at = ?5, next_at = ?6, marks = ?7,
+         error = CASE WHEN ?3 = 0 THEN coalesce(?8, error) ELSE ?8 END, settled_at = ?9",
+    )?;
+    let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
+    for (seq, outcome) in outcomes {
+        write.execute(rusqlite::params![
+            seq,
+            outcome.replay,
+            outcome.state.number(),
+            outcome.attempts,
+            micros(outcome.first_attempt_at),
+            micros(outcome.next_at),
+            outcome.marks,
+            outcome.error,
+            micros(outcome.settled_at),
+        ])?;
+        if outcome.replay > 0 && outcome.state != State::Pending {
+            connection.prepare_cached("DELETE FROM open_replay WHERE seq = ?1")?.execute([seq])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,444 @@
+//! The lanes: what is pending and in which order, and the tail: the newest of it, parsed.
+//!
+//! Constraints: a lane has one claim out at most, and its head stays its head until it is settled.
+//! Every pending event is known here by its seq and lane; its parsed event only while the tail
+//! has room, else it is read back. After a start, a loader reads what is pending from the disk
+//! while the writer appends already: until it has caught up with the end of the log, under the
+//! lock of this structure, the writer pushes nothing, so no event is lost and none comes twice.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::low_water::LowWater;
+use super::outcome::{Outcome, Progress};
+use crate::event::OrderEvent;
+use crate::inbox::{Settlement, Ticket};
+
+/// How often a process may end while an event is out before the event is given up.
+const MARKS_LIMIT: u32 = 3;
+
+/// Why an event that keeps ending the process is a dead letter.
+const ENDED_THE_PROCESS: &str = "its attempts ended the process three times";
+
+/// An event that became pending.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) seq: i64,
+    pub(super) lane: u64,
+    /// `None` for what was read from the disk, or does not fit into the tail.
+    pub(super) event: Option<Box<OrderEvent>>,
+    pub(super) progress: Option<Progress>,
+}
+
+/// The head of a lane, taken to be handed out.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) ticket: Ticket,
+    /// `None`: it must be read back.
+    pub(super) event: Option<Box<OrderEvent>>,
+    pub(super) progress: Progress,
+    /// What must be durable before it is handed out.
+    pub(super) mark: Option<Outcome>,
+}
+
+/// What became of a taken head.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) ticket: Ticket,
+    /// `None` for what could not be handed out.
+    pub(super) event: Option<Box<OrderEvent>>,
+    pub(super) settlement: Settlement,
+}
+
+/// What a look at the lanes found.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    pub(super) taken: Vec<Taken>,
+    /// Events that were given up instead of being handed out.
+    pub(super) given_up: Vec<(i64, Outcome)>,
+    /// When the next retry is due.
+    pub(super) next_at: Option<DateTime<Utc>>,
+}
+
+/// The lanes, shared by the writer, the loader and those who claim.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    state: Mutex<State>,
+    wake: Notify,
+    tail_events: usize,
+    tail_bytes: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    lanes: HashMap<u64, Lane>,
+    ready: VecDeque<u64>,
+    waiting: BTreeSet<(DateTime<Utc>, u64)>,
+    /// What differs from a first round without an attempt.
+    progress: HashMap<i64, Progress>,
+    tail: HashMap<i64, Box<OrderEvent>>,
+    tail_bytes: usize,
+    low_water: LowWater,
+    /// Rounds that are not durably settled.
+    unsettled: u64,
+    /// Rounds that the writer did not push while the loader was behind.
+    unseen: u64,
+    loading: bool,
+    loaded_to: i64,
+    log_end: i64,
+    /// Events up to here were pending when a process ended without closing the inbox.
+    suspects_to: i64,
+    /// A suspect that has marks is out: such events go out one at a time.
+    alone: Option<i64>,
+    waiting_for_alone: VecDeque<u64>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    rounds: VecDeque<i64>,
+    place: Place,
+}
+
+/// Where a lane stands; it is in at most one of the queues.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Idle,
+    Ready,
+    Waiting(DateTime<Utc>),
+    WaitingForAlone,
+    Out,
+}
+
+/// Where a start begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    pub(super) low_water: i64,
+    pub(super) log_end: i64,
+    /// Whether the last process ended without closing the inbox.
+    pub(super) unclean: bool,
+}
+
+impl Lanes {
+    /// Makes the lanes of an inbox that is being opened; a loader must fill them.
+    pub(super) fn new(start: Start, tail_events: usize, tail_bytes: usize) -> Self {
+        let state = State {
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+            waiting: BTreeSet::new(),
+            progress: HashMap::new(),
+            tail: HashMap::new(),
+            tail_bytes: 0,
+            low_water: LowWater::new(start.low_water),
+            unsettled: 0,
+            unseen: 0,
+            loading: true,
+            loaded_to: start.low_water - 1,
+            log_end: start.log_end,
+            suspects_to: if start.unclean { start.log_end } else { 0 },
+            alone: None,
+            waiting_for_alone: VecDeque::new(),
+            closed: false,
+        };
+        Self { state: Mutex::new(state), wake: Notify::new(), tail_events, tail_bytes }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock runs code of others; after a panic of ours the lanes are as
+        // consistent as the last finished step, and going on beats losing every other lane.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers for the next wake-up; enable it before looking.
+    pub(super) fn notified(&self) -> Notified<'_> {
+        self.wake.notified()
+    }
+
+    /// Wakes everyone who waits, to look again.
+    pub(super) fn wake(&self) {
+        self.wake.notify_waiters();
+    }
+
+    /// Ends all waiting: nothing is handed out any more.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.wake();
+    }
+
+    /// Returns how many rounds are not durably settled.
+    pub(super) fn unsettled(&self) -> u64 {
+        let state = self.lock();
+        state.unsettled + state.unseen
+    }
+
+    /// Returns the seq below which every first round is durably settled.
+    pub(super) fn low_water(&self) -> i64 {
+        let state = self.lock();
+        let known_to = if state.loading { state.loaded_to } else { state.log_end };
+        state.low_water.first_unsettled().unwrap_or(known_to + 1)
+    }
+
+    /// Returns whether the loader is behind.
+    pub(super) fn is_loading(&self) -> bool {
+        self.lock().loading
+    }
+
+    /// Returns the greatest seq that the lanes were told of.
+    pub(super) fn log_end(&self) -> i64 {
+        self.lock().log_end
+    }
+
+    /// Takes what a commit made pending, in the order of seq; `log_end` is its greatest seq.
+    pub(super) fn push(&self, pending: Vec<Pending>, log_end: i64, now: DateTime<Utc>) {
+        let mut state = self.lock();
+        state.log_end = state.log_end.max(log_end);
+        if state.loading {
+            state.unseen += pending.len() as u64;
+            return;
+        }
+        for pending in pending {
+            self.push_one(&mut state, pending, now);
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// Takes a page that the loader read: everything pending up to `scanned_to`. Returns whether
+    /// the loader has caught up with the log.
+    pub(super) fn load(&self, page: Vec<Pending>, scanned_to: i64, now: DateTime<Utc>) -> bool {
+        let mut state = self.lock();
+        for pending in page {
+            self.push_one(&mut state, pending, now);
+        }
+        state.loaded_to = state.loaded_to.max(scanned_to);
+        if state.loaded_to >= state.log_end {
+            state.loading = false;
+            state.unseen = 0;
+        }
+        let caught_up = !state.loading;
+        drop(state);
+        self.wake();
+        caught_up
+    }
+
+    fn push_one(&self, state: &mut State, pending: Pending, now: DateTime<Utc>) {
+        let Pending { seq, lane, event, progress } = pending;
+        if progress.is_none_or(|progress| progress.replay == 0) {
+            state.low_water.insert(seq);
+        }
+        if let Some(progress) = progress {
+            state.progress.insert(seq, progress);
+        }
+        if let Some(event) = event {
+            self.keep(state, seq, event);
+        }
+        state.unsettled += 1;
+        let rounds = &mut state.lanes.entry(lane).or_default().rounds;
+        rounds.push_back(seq);
+        if rounds.len() == 1 {
+            state.arm(lane, now);
+        }
+    }
+
+    /// Keeps a parsed event in the tail while there is room.
+    fn keep(&self, state: &mut State, seq: i64, event: Box<OrderEvent>) {
+        let bytes = weight(&event);
+        if state.tail.len() < self.tail_events && state.tail_bytes + bytes <= self.tail_bytes {
+            state.tail_bytes += bytes;
+            state.tail.insert(seq, event);
+        }
+    }
+
+    /// Takes up to `limit` heads of lanes.
+    pub(super) fn take(&self, limit: usize, now: DateTime<Utc>) -> Look {
+        let mut look = Look::default();
+        let mut state = self.lock();
+        if state.closed {
+            return look;
+        }
+        state.promote(now);
+        while look.taken.len() < limit {
+            let Some(lane) = state.ready.pop_front() else { break };
+            state.take_head(lane, now, &mut look);
+        }
+        look.next_at = state.waiting.first().map(|(at, _)| *at);
+        look
+    }
+
+    /// Takes the settlement of a claim and frees its lane. `event` is `None` for what could not
+    /// be handed out.
+    ///
+    /// `write` puts the outcome in line for the writer. It is called before the lane is free, so
+    /// that outcomes of a lane are in line in their order.
+    pub(super) fn settle(
+        &self,
+        settled: Settled,
+        now: DateTime<Utc>,
+        write: impl FnOnce(i64, Outcome),
+    ) {
+        let Settled { ticket, event, settlement } = settled;
+        let seq = ticket.seq.0;
+        let mut state = self.lock();
+        let progress = state.progress.remove(&seq).unwrap_or_default();
+        let attempts = event.as_ref().map_or(progress.attempts, |event| event.attempt);
+        let outcome = Outcome::of(progress, attempts, settlement, now);
+        state.release_alone(seq);
+        if let Some(progress) = outcome.progress() {
+            state.progress.insert(seq, progress);
+            if let Some(event) = event {
+                self.keep(&mut state, seq, event);
+            }
+        } else {
+            state.pop_head(ticket);
+        }
+        write(seq, outcome);
+        state.arm(ticket.lane, now);
+        drop(state);
+        self.wake();
+    }
+
+    /// Makes a taken event pending again at the head of its lane; `write` puts in line what
+    /// takes the mark of this attempt off again.
+    pub(super) fn put_back(
+        &self,
+        ticket: Ticket,
+        event: Option<Box<OrderEvent>>,
+        write: impl FnOnce(i64, Outcome),
+    ) {
+        let mut state = self.lock();
+        if let Some(event) = event {
+            self.keep(&mut state, ticket.seq.0, event);
+        }
+        let suspect = ticket.seq.0 <= state.suspects_to;
+        let progress = state.progress.get(&ticket.seq.0).copied();
+        if let Some(progress) = progress.filter(|progress| suspect && !progress.innocent) {
+            // It did not end the process.
+            write(ticket.seq.0, Outcome::pending(progress));
+        }
+        state.release_alone(ticket.seq.0);
+        state.set_place(ticket.lane, Place::Ready);
+        state.ready.push_front(ticket.lane);
+        drop(state);
+        self.wake();
+    }
+
+    /// Takes note that rounds are durably settled.
+    pub(super) fn settled(&self, seqs: &[i64]) {
+        let mut state = self.lock();
+        for seq in seqs {
+            state.low_water.remove(*seq);
+        }
+        state.unsettled = state.unsettled.saturating_sub(seqs.len() as u64);
+    }
+}
+
+impl State {
+    fn set_place(&mut self, lane: u64, place: Place) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.place = place;
+        }
+    }
+
+    /// Puts a lane whose head is not out where its head belongs; lets go of an empty lane.
+    fn arm(&mut self, lane: u64, now: DateTime<Utc>) {
+        let Some(head) = self.lanes.get(&lane).and_then(|lane| lane.rounds.front()) else {
+            self.lanes.remove(&lane);
+            return;
+        };
+        let next_at = self.progress.get(head).and_then(|progress| progress.next_at);
+        match next_at.filter(|at| *at > now) {
+            Some(at) => {
+                self.waiting.insert((at, lane));
+                self.set_place(lane, Place::Waiting(at));
+            }
+            None => {
+                self.ready.push_back(lane);
+                self.set_place(lane, Place::Ready);
+            }
+        }
+    }
+
+    /// Makes the lanes ready whose retry is due.
+    fn promote(&mut self, now: DateTime<Utc>) {
+        while let Some((at, lane)) = self.waiting.first().copied().filter(|(at, _)| *at <= now) {
+            self.waiting.remove(&(at, lane));
+            self.ready.push_back(lane);
+            self.set_place(lane, Place::Ready);
+        }
+    }
+
+    /// Takes the head of a ready lane, unless it must wait or is given up.
+    fn take_head(&mut self, lane: u64, now: DateTime<Utc>, look: &mut Look) {
+        let Some(seq) = self.lanes.get(&lane).and_then(|lane| lane.rounds.front()).copied() else {
+            return;
+        };
+        let ticket = Ticket { seq: crate::inbox::Seq(seq), lane };
+        let mut progress = self.progress.get(&seq).copied().unwrap_or_default();
+        let suspect = seq <= self.suspects_to && !progress.innocent;
+        if suspect && progress.marks + 1 >= MARKS_LIMIT {
+            self.progress.remove(&seq);
+            self.forget_event(seq);
+            self.pop_head(ticket);
+            self.arm(lane, now);
+            let dead = Settlement::Dead { error: ENDED_THE_PROCESS.to_owned() };
+            look.given_up.push((seq, Outcome::of(progress, progress.attempts + 1, dead, now)));
+            return;
+        }
+        if suspect && progress.marks > 0 {
+            if self.alone.is_some() {
+                self.waiting_for_alone.push_back(lane);
+                self.set_place(lane, Place::WaitingForAlone);
+                return;
+            }
+            self.alone = Some(seq);
+        }
+        let mark = suspect.then(|| Outcome::pending(progress.marked()));
+        let handed_out = progress;
+        if progress.attempts == 0 {
+            progress.first_attempt_at = Some(now);
+        }
+        self.progress.insert(seq, progress);
+        self.set_place(lane, Place::Out);
+        let event = self.forget_event(seq);
+        look.taken.push(Taken { ticket, event, progress: handed_out, mark });
+    }
+
+    fn forget_event(&mut self, seq: i64) -> Option<Box<OrderEvent>> {
+        let event = self.tail.remove(&seq)?;
+        self.tail_bytes -= weight(&event);
+        Some(event)
+    }
+
+    fn pop_head(&mut self, ticket: Ticket) {
+        if let Some(lane) = self.lanes.get_mut(&ticket.lane) {
+            let head = lane.rounds.pop_front();
+            debug_assert_eq!(head, Some(ticket.seq.0), "only the head of a lane is out");
+            // An idle lane would keep the room of its longest queue.
+            if lane.rounds.is_empty() {
+                lane.rounds.shrink_to_fit();
+            }
+        }
+    }
+
+    /// Lets the next marked suspect go out when `seq` was the one that was.
+    fn release_alone(&mut self, seq: i64) {
+        if self.alone != Some(seq) {
+            return;
+        }
+        self.alone = None;
+        if let Some(lane) = self.waiting_for_alone.pop_front() {
+            self.ready.push_back(lane);
+            self.set_place(lane, Place::Ready);
+        }
+    }
+}
+
+/// Estimates what an event takes in memory: the models repeat about twice what the body says.
+fn weight(event: &OrderEvent) -> usize {
+    3 * event.body.len() + 1024
+}

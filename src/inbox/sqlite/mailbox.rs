@@ -1,0 +1,307 @@
+//! The writer's mailbox: what callers ask of it, each queue with a bound.
+//!
+//! Appends are bounded by `queue_limit`; settlements hold the latest of each event, so they are
+//! bounded by the unsettled events; refusals are bounded and dropped when their queue is full.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::outcome::Outcome;
+use super::prints::Prints;
+use crate::beckn::action::Action;
+use crate::event::OrderEvent;
+use crate::inbox::{Error, Receipt, Record, Refusal};
+
+/// How long settlements alone wait for company, so that each does not cost a commit of its own.
+const COMPANY: Duration = Duration::from_millis(3);
+
+/// So many settlements wait no longer.
+const COMPANY_ENOUGH: usize = 256;
+
+/// A callback that waits to be kept.
+#[derive(Debug)]
+pub(super) struct Append {
+    pub(super) event: Box<OrderEvent>,
+    pub(super) record: Record,
+    pub(super) seller: String,
+    pub(super) prints: Prints,
+    pub(super) answer: oneshot::Sender<Result<Receipt, Error>>,
+}
+
+/// What one commit takes.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) appends: Vec<Append>,
+    pub(super) outcomes: BTreeMap<i64, Outcome>,
+    /// Told when the outcomes are durable; dropped when they are not.
+    pub(super) flushed: Vec<oneshot::Sender<()>>,
+}
+
+/// Why the writer was woken.
+#[derive(Debug)]
+pub(super) enum Wake {
+    /// There is something to commit, or nothing and it is time to look around.
+    Batch(Batch),
+    /// The inbox is closed and the queues are empty.
+    Close,
+    /// The process is to look as if it had been killed.
+    Abandon,
+}
+
+/// Which refusals were counted: the action or `other`, and the cause.
+pub(super) type RefusalKey = (&'static str, &'static str);
+
+#[derive(Debug, Default)]
+struct State {
+    appends: VecDeque<Append>,
+    outcomes: BTreeMap<i64, Outcome>,
+    flushes: Vec<oneshot::Sender<()>>,
+    refusals: VecDeque<Refusal>,
+    /// Bounded: the routes are a closed set, the causes are names in the code.
+    refused: HashMap<RefusalKey, u64>,
+    standing: Standing,
+    /// Whether the last commit failed, so that settlements alone wait for the next look.
+    outcomes_held: bool,
+}
+
+/// What becomes of an append now.
+#[derive(Debug, Clone, Default)]
+enum Standing {
+    #[default]
+    Open,
+    NoSpace,
+    Closing,
+    Abandoned,
+    Failed(Error),
+}
+
+/// The queues between the callers and the writer.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    state: Mutex<State>,
+    arrived: Condvar,
+    queue_limit: usize,
+    refusal_queue: usize,
+}
+
+impl Mailbox {
+    /// Returns an empty mailbox.
+    pub(super) fn new(queue_limit: usize, refusal_queue: usize) -> Self {
+        Self {
+            state: Mutex::new(State::default()),
+            arrived: Condvar::new(),
+            queue_limit,
+            refusal_queue,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Only queues are touched under this lock; they are whole after any panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an append in line; an error says why it would not be kept.
+    pub(super) fn append(&self, append: Append) -> Result<(), Error> {
+        let mut state = self.lock();
+        if let Some(trouble) = state.trouble() {
+            return Err(trouble);
+        }
+        if state.appends.len() >= self.queue_limit {
+            return Err(Error::QueueFull);
+        }
+        state.appends.push_back(append);
+        let first = state.appends.len() == 1;
+        drop(state);
+        // The writer takes all that wait: whoever finds others waiting need not wake it.
+        if first {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Returns how many appends wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().appends.len()
+    }
+
+    /// Returns why an append would be refused.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        let state = self.lock();
+        let full = state.appends.len() >= self.queue_limit;
+        state.trouble().or_else(|| full.then_some(Error::QueueFull))
+    }
+
+    /// Puts outcomes in line; a later one of the same event takes the place of an earlier one.
+    pub(super) fn settle(&self, outcomes: impl IntoIterator<Item = (i64, Outcome)>) {
+        let mut state = self.lock();
+        let before = state.outcomes.len();
+        state.outcomes.extend(outcomes);
+        let wake = before == 0 || state.outcomes.len() >= COMPANY_ENOUGH;
+        drop(state);
+        if wake {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Puts outcomes in line and returns what is told when they are durable.
+    pub(super) fn settle_and_flush(
+        &self,
+        outcomes: impl IntoIterator<Item = (i64, Outcome)>,
+    ) -> oneshot::Receiver<()> {
+        let (flushed, durable) = oneshot::channel();
+        let mut state = self.lock();
+        state.outcomes.extend(outcomes);
+        state.flushes.push(flushed);
+        drop(state);
+        self.arrived.notify_one();
+        durable
+    }
+
+    /// Takes back what a commit did not write, save where something later waits.
+    pub(super) fn requeue(&self, outcomes: BTreeMap<i64, Outcome>) {
+        let mut state = self.lock();
+        for (seq, outcome) in outcomes {
+            state.outcomes.entry(seq).or_insert(outcome);
+        }
+        state.outcomes_held = true;
+    }
+
+    /// Counts a refusal, and keeps it while there is room.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        // A route is text from outside: only the actions are counted by name.
+        let route = Action::from_name(&refusal.route).map_or("other", Action::as_str);
+        let mut state = self.lock();
+        *state.refused.entry((route, refusal.cause)).or_default() += 1;
+        if state.refusals.len() < self.refusal_queue {
+            state.refusals.push_back(refusal);
+        }
+    }
+
+    /// Takes up to `limit` refusals that wait, and all counts.
+    pub(super) fn take_refusals(&self, limit: usize) -> (Vec<Refusal>, HashMap<RefusalKey, u64>) {
+        let mut state = self.lock();
+        let count = limit.min(state.refusals.len());
+        (state.refusals.drain(..count).collect(), std::mem::take(&mut state.refused))
+    }
+
+    /// Takes counts back that were not written.
+    pub(super) fn requeue_counts(&self, counts: HashMap<RefusalKey, u64>) {
+        let mut state = self.lock();
+        for (key, count) in counts {
+            *state.refused.entry(key).or_default() += count;
+        }
+    }
+
+    /// Waits for work, at most for `poll`.
+    pub(super) fn wait(&self, batch_limit: usize, poll: Duration) -> Wake {
+        let idle = |state: &mut State| {
+            state.appends.is_empty()
+                && state.flushes.is_empty()
+                && (state.outcomes.is_empty() || state.outcomes_held)
+                && !state.is_ending()
+        };
+        let state = self.lock();
+        let (mut state, timeout) = self
+            .arrived
+            .wait_timeout_while(state, poll, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            state.outcomes_held = false;
+        }
+        let only_outcomes = |state: &mut State| {
+            state.appends.is_empty()
+                && state.flushes.is_empty()
+                && state.outcomes.len() < COMPANY_ENOUGH
+                && !state.is_ending()
+        };
+        if !state.outcomes.is_empty() {
+            (state, _) = self
+                .arrived
+                .wait_timeout_while(state, COMPANY, only_outcomes)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.take(batch_limit)
+    }
+
+    /// Says whether the disk has room for appends.
+    pub(super) fn set_space(&self, enough: bool) {
+        let mut state = self.lock();
+        state.standing = match (&state.standing, enough) {
+            (Standing::Open, false) => Standing::NoSpace,
+            (Standing::NoSpace, true) => Standing::Open,
+            (standing, _) => standing.clone(),
+        };
+    }
+
+    /// Refuses further appends and lets the writer end when it has written what waits.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        if matches!(state.standing, Standing::Open | Standing::NoSpace) {
+            state.standing = Standing::Closing;
+        }
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Lets the writer end without writing what waits, nor closing the inbox cleanly.
+    pub(super) fn abandon(&self) {
+        self.lock().standing = Standing::Abandoned;
+        self.arrived.notify_one();
+    }
+
+    /// Refuses everything from now on: the engine failed for good.
+    pub(super) fn fail(&self, error: Error) {
+        let mut state = self.lock();
+        state.standing = Standing::Failed(error.clone());
+        state.flushes.clear();
+        let appends = std::mem::take(&mut state.appends);
+        drop(state);
+        for append in appends {
+            // An append whose caller has gone needs no answer.
+            let _ = append.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+impl State {
+    fn is_ending(&self) -> bool {
+        matches!(self.standing, Standing::Closing | Standing::Abandoned)
+    }
+
+    fn trouble(&self) -> Option<Error> {
+        match &self.standing {
+            Standing::Open => None,
+            Standing::NoSpace => Some(Error::NoSpace),
+            Standing::Closing | Standing::Abandoned => Some(Error::Closed),
+            Standing::Failed(error) => Some(error.clone()),
+        }
+    }
+
+    fn take(&mut self, batch_limit: usize) -> Wake {
+        if matches!(self.standing, Standing::Abandoned) {
+            self.appends.clear();
+            return Wake::Abandon;
+        }
+        let count = batch_limit.min(self.appends.len());
+        let batch = Batch {
+            appends: self.appends.drain(..count).collect(),
+            outcomes: if self.outcomes_held
+                && count == 0
+                && self.flushes.is_empty()
+                && !self.is_ending()
+            {
+                BTreeMap::new()
+            } else {
+                std::mem::take(&mut self.outcomes)
+            },
+            flushed: std::mem::take(&mut self.flushes),
+        };
+        self.outcomes_held = false;
+        let empty =
+            batch.appends.is_empty() && batch.outcomes.is_empty() && batch.flushed.is_empty();
+        if empty && self.is_ending() { Wake::Close } else { Wake::Batch(batch) }
+    }
+}

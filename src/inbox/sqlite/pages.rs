@@ -1,0 +1,267 @@
+//! Reading back: pages of what is pending, and events that the tail does not hold.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::OpenError;
+use super::lanes::Pending;
+use super::outcome::Progress;
+use super::schema;
+use crate::beckn::action::Action;
+use crate::beckn::callback::{Callback, Malformed};
+use crate::event::{EventId, Flags, OrderEvent};
+use crate::words::{Sender, SubscriberId, Violation};
+
+/// How many pending events the loader takes at once.
+pub(super) const PAGE_EVENTS: i64 = 4096;
+
+/// Why an event could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// The file could not be read now; later it may.
+    #[error("the event could not be read now")]
+    Now(#[source] rusqlite::Error),
+    /// The file could not be opened.
+    #[error("the inbox could not be opened for reading")]
+    Open(#[source] OpenError),
+    /// The file is damaged where the event lies.
+    #[error("the event is damaged on the disk")]
+    Damaged(#[source] rusqlite::Error),
+    /// There is no such event.
+    #[error("the event is not on the disk any more")]
+    Gone,
+    /// The row has an action that this version does not know.
+    #[error("the event's action is not known to this version")]
+    UnknownAction,
+    /// The body cannot be parsed any more.
+    #[error("the event's body cannot be read any more")]
+    Malformed(#[source] Malformed),
+}
+
+impl ReadError {
+    /// Returns whether no later try can succeed.
+    pub(super) const fn is_permanent(&self) -> bool {
+        match self {
+            ReadError::Now(_) | ReadError::Open(_) => false,
+            ReadError::Damaged(_)
+            | ReadError::Gone
+            | ReadError::UnknownAction
+            | ReadError::Malformed(_) => true,
+        }
+    }
+
+    fn of(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            // Not an error of SQLite: a column has a type that we never wrote.
+            None
+            | Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                ReadError::Damaged(error)
+            }
+            Some(_) => ReadError::Now(error),
+        }
+    }
+}
+
+/// A connection for reading, opened when it is first needed; blocking.
+#[derive(Debug)]
+pub(super) struct Pages {
+    path: PathBuf,
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Pages {
+    /// Returns the pages of the file at `path`.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, connection: Mutex::new(None) }
+    }
+
+    fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            *slot = Some(schema::open_reader(&self.path).map_err(ReadError::Open)?);
+        }
+        let connection = slot.as_ref().expect("it was opened above");
+        let result = read(connection);
+        // After an error the next read starts with a new connection.
+        if matches!(result, Err(ReadError::Now(_) | ReadError::Damaged(_))) {
+            *slot = None;
+        }
+        result
+    }
+
+    /// Closes the connection; the next read opens it again.
+    pub(super) fn close(&self) {
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Reads the event at `seq` and parses it.
+    pub(super) fn event(&self, seq: i64) -> Result<Box<OrderEvent>, ReadError> {
+        self.with(|connection| read_event(connection, seq))
+    }
+
+    /// Reads what is pending after `seq`; also returns how far the page reaches.
+    pub(super) fn pending_after(&self, seq: i64) -> Result<(Vec<Pending>, i64), ReadError> {
+        self.with(|connection| pending_after(connection, seq).map_err(ReadError::Now))
+    }
+
+    /// Reads the replays below `low_water` that are not settled.
+    pub(super) fn open_replays(&self, low_water: i64) -> Result<Vec<Pending>, ReadError> {
+        self.with(|connection| open_replays(connection, low_water).map_err(ReadError::Now))
+    }
+}
+
+fn read_event(connection: &Connection, seq: i64) -> Result<Box<OrderEvent>, ReadError> {
+    let stored = connection
+        .prepare_cached(
+            "SELECT id, action, seller, verified, received_at, flags, warnings, body
+             FROM event JOIN body USING (seq) WHERE seq = ?1",
+        )
+        .and_then(|mut statement| statement.query_row([seq], Stored::read).optional())
+        .map_err(ReadError::of)?
+        .ok_or(ReadError::Gone)?;
+    stored.parse()
+}
+
+/// What is kept of an event, with its body.
+#[derive(Debug)]
+pub(in crate::inbox) struct Stored {
+    id: [u8; 16],
+    action: String,
+    seller: String,
+    verified: bool,
+    received_at: i64,
+    flags: u32,
+    warnings: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            action: row.get(1)?,
+            seller: row.get(2)?,
+            verified: row.get(3)?,
+            received_at: row.get(4)?,
+            flags: row.get(5)?,
+            warnings: row.get(6)?,
+            body: row.get(7)?,
+        })
+    }
+
+    fn parse(self) -> Result<Box<OrderEvent>, ReadError> {
+        let action = Action::from_name(&self.action).ok_or(ReadError::UnknownAction)?;
+        let callback = Callback::parse(&self.body).map_err(ReadError::Malformed)?;
+        let body = Bytes::from(self.body);
+        let mut event = OrderEvent::new(action, callback, body, time(self.received_at));
+        event.id = EventId::new(Uuid::from_bytes(self.id));
+        event.flags = Flags::from_bits(self.flags);
+        event.warnings = warnings_from_rest(self.warnings.as_deref());
+        event.sender = self.verified.then(|| Sender::new(SubscriberId::new(&self.seller)));
+        Ok(Box::new(event))
+    }
+}
+
+/// Reads what is pending after `seq`; also returns how far the page reaches.
+pub(super) fn pending_after(
+    connection: &Connection,
+    seq: i64,
+) -> rusqlite::Result<(Vec<Pending>, i64)> {
+    // One snapshot for both questions: the end of the log and the page.
+    let snapshot = connection.unchecked_transaction()?;
+    let log_end: i64 = snapshot
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?
+        .query_row([], |row| row.get(0))?;
+    let page = snapshot
+        .prepare_cached(
+            "SELECT e.seq, e.lane, d.replay, d.attempts, d.first_attempt_at, d.next_at, d.marks
+             FROM event e LEFT JOIN delivery d USING (seq)
+             WHERE e.seq > ?1 AND (d.state = 0 OR (d.seq IS NULL AND e.standing = 0))
+             ORDER BY e.seq LIMIT ?2",
+        )?
+        .query_map((seq, PAGE_EVENTS), read_pending)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let whole = i64::try_from(page.len()).is_ok_and(|count| count < PAGE_EVENTS);
+    let scanned_to = if whole { log_end } else { page.last().map_or(log_end, |last| last.seq) };
+    Ok((page, scanned_to))
+}
+
+fn open_replays(connection: &Connection, low_water: i64) -> rusqlite::Result<Vec<Pending>> {
+    connection
+        .prepare_cached(
+            "SELECT e.seq, e.lane, d.replay, d.attempts, d.first_attempt_at, d.next_at, d.marks
+             FROM open_replay r JOIN event e USING (seq) JOIN delivery d USING (seq)
+             WHERE r.seq < ?1 AND d.state = 0 ORDER BY r.seq",
+        )?
+        .query_map([low_water], read_pending)?
+        .collect()
+}
+
+fn read_pending(row: &Row<'_>) -> rusqlite::Result<Pending> {
+    let at = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(time));
+    let progress = match row.get::<_, Option<u32>>(2)? {
+        None => None,
+        Some(replay) => Some(Progress {
+            replay,
+            attempts: row.get(3)?,
+            first_attempt_at: at(4)?,
+            next_at: at(5)?,
+            marks: row.get(6)?,
+            innocent: false,
+        }),
+    };
+    Ok(Pending {
+        seq: row.get(0)?,
+        lane: row.get::<_, i64>(1)?.cast_unsigned(),
+        event: None,
+        progress,
+    })
+}
+
+/// Returns the moment that is at rest as microseconds.
+pub(in crate::inbox) fn time(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+/// A warning at rest.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredWarning {
+    rule: String,
+    path: String,
+    message: String,
+}
+
+/// Returns warnings as they are at rest; `None` for none.
+pub(super) fn warnings_at_rest(warnings: &[Violation]) -> Option<String> {
+    if warnings.is_empty() {
+        return None;
+    }
+    let stored: Vec<StoredWarning> = warnings
+        .iter()
+        .map(|warning| StoredWarning {
+            rule: warning.rule.clone().into_owned(),
+            path: warning.path.clone(),
+            message: warning.message.clone(),
+        })
+        .collect();
+    Some(serde_json::to_string(&stored).expect("texts can always be written as JSON"))
+}
+
+/// Returns the warnings that are at rest; what cannot be read is left out, the event counts more.
+pub(in crate::inbox) fn warnings_from_rest(text: Option<&str>) -> Vec<Violation> {
+    let stored = text.map(serde_json::from_str::<Vec<StoredWarning>>);
+    let Some(Ok(stored)) = stored else { return Vec::new() };
+    stored
+        .into_iter()
+        .map(|warning| Violation::new(warning.rule, warning.path, warning.message))
+        .collect()
+}

@@ -1,0 +1,99 @@
+//! Replays: an operator's request row becomes another round of an event.
+
+use rusqlite::Connection;
+
+use super::lanes::Pending;
+use super::outcome::{Progress, State};
+
+/// How many requests one look takes up.
+const LIMIT: i64 = 256;
+
+/// A round that a replay begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    seq: i64,
+    lane: u64,
+    replay: u32,
+}
+
+impl Round {
+    /// Returns what the lanes are told.
+    pub(super) fn pending(self) -> Pending {
+        let progress = Progress { replay: self.replay, innocent: true, ..Progress::default() };
+        Pending { seq: self.seq, lane: self.lane, event: None, progress: Some(progress) }
+    }
+}
+
+/// A request row.
+#[derive(Debug)]
+pub(super) struct Request {
+    seq: i64,
+    /// `None` when the event is gone, or is not settled and will be delivered anyway.
+    pub(super) round: Option<Round>,
+}
+
+/// Reads the requests that wait.
+pub(super) fn requested(connection: &Connection) -> rusqlite::Result<Vec<Request>> {
+    connection
+        .prepare_cached(
+            "SELECT r.seq, e.lane, e.standing, d.state, d.replay FROM replay_request r
+             LEFT JOIN event e USING (seq) LEFT JOIN delivery d USING (seq)
+             ORDER BY r.requested_at, r.seq LIMIT ?1",
+        )?
+        .query_map([LIMIT], |row| {
+            let seq = row.get(0)?;
+            let lane: Option<i64> = row.get(1)?;
+            let rejected = row.get::<_, Option<i64>>(2)? == Some(1);
+            let settled = match row.get::<_, Option<i64>>(3)? {
+                None => rejected,
+                Some(state) => state != State::Pending.number(),
+            };
+            let replay = row.get::<_, Option<u32>>(4)?.unwrap_or(0) + 1;
+            let round = lane.filter(|_| settled).map(|lane| Round {
+                seq,
+                lane: lane.cast_unsigned(),
+                replay,
+            });
+            Ok(Request { seq, round })
+        })?
+        .collect()
+}
+
+/// Writes the rounds that the requests begin; the requests are then done.
+pub(super) fn begin(connection: &Connection, requests: &[Request]) -> rusqlite::Result<()> {
+    for request in requests {
+        if let Some(round) = request.round {
+            connection
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO delivery VALUES (?1, ?2, 0, 0, NULL, NULL, 0, NULL, NULL)",
+                )?
+                .execute((round.seq, round.replay))?;
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO open_replay VALUES (?1)")?
+                .execute([round.seq])?;
+        } else {
+            tracing::info!(
+                seq = request.seq,
+                "dropped a replay request: the event is not settled, or not kept any more"
+            );
+        }
+        connection
+            .prepare_cached("DELETE FROM replay_request WHERE seq = ?1")?
+            .execute([request.seq])?;
+    }
+    Ok(())
+}
+
+/// Returns those of `rounds` that are on the disk after all.
+pub(super) fn kept(connection: &Connection, rounds: &[Round]) -> rusqlite::Result<Vec<Pending>> {
+    let mut kept = Vec::new();
+    for round in rounds {
+        let found = connection
+            .prepare_cached("SELECT 1 FROM delivery WHERE seq = ?1 AND replay = ?2 AND state = 0")?
+            .exists((round.seq, round.replay))?;
+        if found {
+            kept.push(round.pending());
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,420 @@
+//! The writer: one thread owns the read-write connection and commits groups.
+//!
+//! There is no timer on the way of an append: the writer takes what waits, commits it with one
+//! sync, lets the window and the lanes know, then answers. An I/O error fails the batch; what is
+//! really on the disk is read again before the next one. Three failures in a row end it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
+use uuid::timestamp::context::ContextV7;
+
+use super::batch::{self, Decision, Ground};
+use super::lanes::Pending;
+use super::lock::{self, DirectoryLock};
+use super::mailbox::{Append, Batch, Wake};
+use super::outcome::State;
+use super::replays::{self, Round};
+use super::retention::Retention;
+use super::schema::{self, Meta};
+use super::window::Window;
+use super::{Options, Shared, packs, refusals};
+use crate::event::EventId;
+use crate::inbox::{Error, Receipt, Seq, Standing};
+
+/// So many failures in a row end the writer.
+const FAILURES_LIMIT: u32 = 3;
+
+/// How long the writer waits before it opens the file again after a failed try.
+const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+
+/// The low-water mark is written when it has moved so far: a start scans no more in vain.
+const LOW_WATER_STEP: i64 = 4096;
+
+/// What the writer owns.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) options: Options,
+    pub(super) file: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    /// `None` only while the file is opened again.
+    pub(super) connection: Option<Connection>,
+    pub(super) window: Window,
+    pub(super) packed_to: i64,
+    pub(super) last_seq: i64,
+    pub(super) low_water: i64,
+    pub(super) ids: ContextV7,
+    pub(super) retention: Retention,
+    pub(super) failures: u32,
+    /// Replays whose commit failed, so that they may be on the disk or not.
+    pub(super) unsure_replays: Vec<Round>,
+    pub(super) looked_at: Option<Instant>,
+    pub(super) overflow_warned_at: Option<Instant>,
+    /// Held until the writer has ended.
+    pub(super) lock: DirectoryLock,
+}
+
+/// The writer has given up.
+#[derive(Debug)]
+struct GivenUp;
+
+impl Writer {
+    /// Runs until the inbox is closed or the engine fails for good.
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let clean = self.serve();
+        shared.lanes.close();
+        if clean.is_ok_and(|closing| closing) {
+            self.close();
+        }
+        shared.pages.close();
+        // The file before the lock: whoever gets the lock finds the file closed.
+        drop(self.connection.take());
+        drop(self.lock);
+        shared.ended.send_replace(true);
+    }
+
+    /// Returns whether the end is a close.
+    fn serve(&mut self) -> Result<bool, GivenUp> {
+        loop {
+            let pending_work = self.look_around()?;
+            let poll = if pending_work { Duration::from_millis(1) } else { self.options.poll };
+            match self.shared.mailbox.wait(self.options.batch_limit, poll) {
+                Wake::Close => return Ok(true),
+                Wake::Abandon => return Ok(false),
+                Wake::Batch(batch) => self.take_batch(batch)?,
+            }
+        }
+    }
+
+    fn connection(&self) -> &Connection {
+        self.connection.as_ref().expect("it is only away inside `reopen`")
+    }
+
+    fn take_batch(&mut self, mut batch: Batch) -> Result<(), GivenUp> {
+        if batch.appends.is_empty() && batch.outcomes.is_empty() {
+            // Nothing is written, so all that was asked for is durable already.
+            answer_all(Vec::new(), batch.flushed);
+            return Ok(());
+        }
+        let now = self.shared.clock.now();
+        self.window.expire(now.timestamp_micros());
+        match self.commit(&mut batch, now) {
+            Ok(commit) => {
+                self.failures = 0;
+                self.publish(batch, &commit, now);
+                Ok(())
+            }
+            Err(error) => {
+                let answer = answer_for(&error);
+                let appends = batch.appends.len();
+                tracing::warn!(appends, error = %error, "a commit of the inbox failed");
+                self.shared.mailbox.requeue(batch.outcomes);
+                for append in batch.appends {
+                    // A caller that has gone needs no answer.
+                    let _ = append.answer.send(Err(answer.clone()));
+                }
+                self.after_failure(&error)
+            }
+        }
+    }
+
+    fn commit(&self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
+        let connection = self.connection();
+        let ground = Ground {
+            connection,
+            window: &self.window,
+            ids: &self.ids,
+            now,
+            last_seq: self.last_seq,
+        };
+        let low_water = self.shared.lanes.low_water();
+        in_transaction(connection, || {
+            let decisions = batch::insert(&ground, &mut batch.appends)?;
+            batch::write_outcomes(connection, &batch.outcomes)?;
+            let packed_to = packs::write(connection, &self.window, self.packed_to)?;
+            let moves = low_water >= self.low_water + LOW_WATER_STEP;
+            if moves {
+                schema::set_meta(connection, Meta::LowWater, low_water)?;
+            }
+            let low_water = if moves { low_water } else { self.low_water };
+            Ok(Commit { decisions, packed_to, low_water })
+        })
+    }
+
+    /// Lets everyone know of a commit: the window, then the lanes, then those who wait.
+    fn publish(&mut self, batch: Batch, commit: &Commit, now: DateTime<Utc>) {
+        self.packed_to = commit.packed_to;
+        self.low_water = commit.low_water;
+        let mut pending = Vec::new();
+        let mut answers = Vec::with_capacity(batch.appends.len());
+        let ids: Vec<EventId> = batch.appends.iter().map(|append| append.event.id).collect();
+        for (append, decision) in batch.appends.into_iter().zip(&commit.decisions) {
+            let receipt = match *decision {
+                Decision::New { seq } => {
+                    self.last_seq = seq;
+                    self.window.push(batch::entry(seq, &append), now.timestamp_micros());
+                    Receipt::New { id: append.event.id, seq: Seq(seq) }
+                }
+                Decision::Duplicate { of } => Receipt::Duplicate { of },
+                Decision::DuplicateInBatch { of } => Receipt::Duplicate { of: ids[of] },
+            };
+            let Append { event, record, prints, answer, .. } = append;
+            if let (Decision::New { seq }, Standing::Pending) = (*decision, record.standing) {
+                let event = Some(event);
+                pending.push(Pending { seq, lane: prints.lane, event, progress: None });
+            }
+            answers.push((answer, receipt));
+        }
+        let settled: Vec<i64> = batch
+            .outcomes
+            .iter()
+            .filter(|(_, outcome)| outcome.state != State::Pending)
+            .map(|(seq, _)| *seq)
+            .collect();
+        let lanes = &self.shared.lanes;
+        if !settled.is_empty() {
+            lanes.settled(&settled);
+        }
+        lanes.push(pending, self.last_seq, now);
+        answer_all(answers, batch.flushed);
+    }
+
+    /// Decides what a failure means: go on, open the file again, or give up.
+    fn after_failure(&mut self, error: &rusqlite::Error) -> Result<(), GivenUp> {
+        match error.sqlite_error_code() {
+            // The disk is full, or another process holds the file: nothing is wrong with it.
+            Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.failures += 1;
+        let mut cause = answer_for(error);
+        while self.failures < FAILURES_LIMIT {
+            match self.reopen() {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(error = %error, "the inbox could not be opened again");
+                    self.failures += 1;
+                    cause = Error::Engine(Arc::new(error));
+                    std::thread::sleep(REOPEN_PAUSE);
+                }
+            }
+        }
+        tracing::error!(error = %cause, "the inbox failed three times in a row and is given up");
+        self.shared.mailbox.fail(cause);
+        self.shared.failed.send_replace(true);
+        Err(GivenUp)
+    }
+
+    /// Opens the file again and reads what is really there.
+    fn reopen(&mut self) -> Result<(), super::OpenError> {
+        drop(self.connection.take());
+        self.shared.pages.close();
+        let sqlite = super::OpenError::sqlite;
+        let connection = self.connection.insert(schema::open_writer(&self.file)?);
+        // After a failed sync the kernel's cache may show what the disk does not have: writing
+        // the log back makes what is read here true on the disk as well.
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(sqlite)?;
+        if busy != 0 {
+            return Err(super::OpenError::Busy);
+        }
+        let now = self.shared.clock.now();
+        let limit = self.options.window_events;
+        let window = Window::new(limit, self.options.window_days);
+        let loaded = packs::load(connection, window, now.timestamp_micros(), limit);
+        (self.window, self.packed_to) = loaded.map_err(sqlite)?;
+        self.last_seq = self.last_seq.max(last_seq(self.connection()).map_err(sqlite)?);
+        self.find_unpushed(now)
+    }
+
+    /// Pushes what a failed commit has left on the disk after all.
+    fn find_unpushed(&mut self, now: DateTime<Utc>) -> Result<(), super::OpenError> {
+        let sqlite = super::OpenError::sqlite;
+        let lanes = &self.shared.lanes;
+        let mut pending = replays::kept(self.connection(), &self.unsure_replays).map_err(sqlite)?;
+        self.unsure_replays.clear();
+        // While the loader is behind it finds them itself.
+        if !lanes.is_loading() {
+            let (page, _) =
+                super::pages::pending_after(self.connection(), lanes.log_end()).map_err(sqlite)?;
+            pending.extend(page);
+        }
+        lanes.push(pending, self.last_seq, now);
+        Ok(())
+    }
+
+    /// Does what is due besides the batches; returns whether there is more of it.
+    fn look_around(&mut self) -> Result<bool, GivenUp> {
+        let due = self.looked_at.is_none_or(|at| at.elapsed() >= self.options.poll);
+        if due {
+            self.looked_at = Some(Instant::now());
+            self.look_at_space();
+            self.warn_of_overflow();
+        }
+        let quiet = self.shared.mailbox.waiting() == 0;
+        if !due && !quiet {
+            return Ok(false);
+        }
+        let now = self.shared.clock.now();
+        match self.keep_house(due, now) {
+            Ok(more) => Ok(more),
+            Err(error) => {
+                tracing::warn!(error = %error, "the inbox could not be kept in order");
+                match error.sqlite_error_code() {
+                    Some(ErrorCode::SystemIoFailure) => self.after_failure(&error)?,
+                    // What only keeps order does not end a process that can still append.
+                    _ => {}
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn keep_house(&mut self, due: bool, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+        self.write_refusals()?;
+        if self.shared.lanes.is_loading() {
+            return Ok(false);
+        }
+        if due {
+            self.take_up_replays(now)?;
+        }
+        if !self.retention.is_due(now) {
+            return Ok(false);
+        }
+        if self.retention.is_at_start() {
+            let oldest = self.window.after(0).next().map_or(0, |entry| entry.seq);
+            let horizon = self.window.horizon(now.timestamp_micros());
+            packs::expire(self.connection(), horizon, oldest)?;
+        }
+        let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
+        self.retention.step(connection, &self.options, now, self.last_seq)
+    }
+
+    fn write_refusals(&self) -> rusqlite::Result<()> {
+        let (refusals, counts) = self.shared.mailbox.take_refusals(refusals::BATCH);
+        if refusals.is_empty() && counts.is_empty() {
+            return Ok(());
+        }
+        refusals::write(self.connection(), &self.options, &refusals, &counts)
+            .inspect_err(|_| self.shared.mailbox.requeue_counts(counts))
+    }
+
+    fn take_up_replays(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
+        self.unsure_replays.clear();
+        let requested = replays::requested(self.connection())?;
+        if requested.is_empty() {
+            return Ok(());
+        }
+        let connection = self.connection();
+        let written = in_transaction(connection, || replays::begin(connection, &requested));
+        if let Err(error) = written {
+            self.unsure_replays =
+                requested.into_iter().filter_map(|request| request.round).collect();
+            return Err(error);
+        }
+        let pending = requested.iter().filter_map(|request| request.round).map(Round::pending);
+        self.shared.lanes.push(pending.collect(), self.last_seq, now);
+        Ok(())
+    }
+
+    fn look_at_space(&self) {
+        match lock::free_bytes(&self.options.path) {
+            Ok(free) => self.shared.mailbox.set_space(free >= self.options.min_free_bytes),
+            Err(error) => tracing::warn!(%error, "the room on the inbox's disk is not known"),
+        }
+    }
+
+    /// Says once a minute at most what the window had to let go of too early.
+    fn warn_of_overflow(&mut self) {
+        let recently = Duration::from_secs(60);
+        if self.overflow_warned_at.is_some_and(|at| at.elapsed() < recently) {
+            return;
+        }
+        let events = self.window.take_overflowed();
+        if events > 0 {
+            self.overflow_warned_at = Some(Instant::now());
+            tracing::warn!(
+                events,
+                "the duplicate window is full: events younger than `inbox.window_days` left it, \
+                 and repetitions of them are delivered again"
+            );
+        }
+    }
+
+    /// Ends cleanly; a failure here only makes the next start more careful.
+    fn close(&self) {
+        let connection = self.connection();
+        let closed = self.write_refusals().and_then(|()| {
+            in_transaction(connection, || {
+                schema::set_meta(connection, Meta::LowWater, self.shared.lanes.low_water())?;
+                schema::set_meta(connection, Meta::Clean, 1)
+            })
+        });
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the inbox could not be closed cleanly");
+        }
+    }
+}
+
+/// What a commit has decided and written.
+#[derive(Debug)]
+struct Commit {
+    decisions: Vec<Decision>,
+    packed_to: i64,
+    low_water: i64,
+}
+
+fn answer_all(
+    answers: Vec<(oneshot::Sender<Result<Receipt, Error>>, Receipt)>,
+    flushed: Vec<oneshot::Sender<()>>,
+) {
+    for (answer, receipt) in answers {
+        // A caller that has gone needs no answer: the record is kept all the same.
+        let _ = answer.send(Ok(receipt));
+    }
+    for flushed in flushed {
+        let _ = flushed.send(());
+    }
+}
+
+/// Returns what the appends of a failed batch are told.
+fn answer_for(error: &rusqlite::Error) -> Error {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        return Error::NoSpace;
+    }
+    // rusqlite's error cannot be cloned nor shared between threads: its text can.
+    Error::Engine(Arc::new(super::EngineError::new(error)))
+}
+
+/// Runs `work` in one transaction; what fails is rolled back.
+pub(super) fn in_transaction<T>(
+    connection: &Connection,
+    work: impl FnOnce() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let result = work().and_then(|value| {
+        connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(value)
+    });
+    if result.is_err() && !connection.is_autocommit() {
+        // The first error is the one that counts; a connection that cannot roll back is one
+        // that is opened again.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    result
+}
+
+/// Returns the greatest seq that was ever given.
+pub(super) fn last_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    let kept: i64 =
+        connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?;
+    Ok(kept.max(schema::meta(connection, Meta::LastSeq)?))
+}
