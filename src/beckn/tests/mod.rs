@@ -4,6 +4,9 @@
 //! does not find it says so.
 
 mod corpus;
+mod generated;
+mod readings;
+mod seeds;
 
 use std::path::PathBuf;
 
