@@ -3,8 +3,6 @@
 //! The codes are those that ONDC publishes for what a buyer app returns (ONDC-RFC-001); Beckn has
 //! none of its own for an answer to a callback.
 
-use serde::Serialize;
-
 /// The answer to a callback that is on disk.
 pub const ACK: &str = r#"{"message":{"ack":{"status":"ACK"}}}"#;
 
@@ -100,41 +98,14 @@ pub struct Nack {
 impl Nack {
     /// Returns the JSON body of the answer.
     pub fn body(&self) -> Vec<u8> {
-        let answer = Answer {
-            message: Message { ack: Ack { status: "NACK" } },
-            error: ErrorBody {
-                r#type: self.error_type.as_str(),
-                code: &self.code,
-                path: &self.path,
-                message: &self.message,
-            },
-        };
-        serde_json::to_vec(&answer).expect("texts always become JSON")
+        // As JSON a text comes with its quotes and escapes.
+        let json = |text: &str| serde_json::Value::from(text);
+        let kind = self.error_type.as_str();
+        let (code, path, message) = (json(&self.code), json(&self.path), json(&self.message));
+        let error =
+            format!(r#"{{"type":"{kind}","code":{code},"path":{path},"message":{message}}}"#);
+        format!(r#"{{"message":{{"ack":{{"status":"NACK"}}}},"error":{error}}}"#).into_bytes()
     }
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    message: Message,
-    error: ErrorBody<'a>,
-}
-
-#[derive(Serialize)]
-struct Message {
-    ack: Ack,
-}
-
-#[derive(Serialize)]
-struct Ack {
-    status: &'static str,
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    r#type: &'static str,
-    code: &'a str,
-    path: &'a str,
-    message: &'a str,
 }
 
 #[cfg(test)]

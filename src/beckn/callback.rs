@@ -5,11 +5,11 @@
 //! pass, by where the borrowed keys lie.
 
 use std::fmt;
-use std::ops::Range;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, Serialize};
 
+use super::content::{Content, Spans};
 use super::context::Context;
 use super::contract::Contract;
 use super::error::Error;
@@ -77,16 +77,6 @@ pub enum Malformed {
         /// The JSON type.
         found: &'static str,
     },
-}
-
-/// Where the raw values of `message` and `error` lie in the body as it was sent.
-///
-/// Both are `None` when a key beside them is written with escapes: then the whole body counts as
-/// the content. A body without either has neither.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Content {
-    pub(crate) message: Option<Range<usize>>,
-    pub(crate) error: Option<Range<usize>>,
 }
 
 /// What the rules need to know and the models cannot say.
@@ -285,73 +275,6 @@ impl<'de> Visitor<'de> for RootVisitor<'_> {
 
     fn visit_str<E>(self, _value: &str) -> Result<Self::Value, E> {
         Ok(Err(Found::String))
-    }
-}
-
-/// Locates the values of `message` and `error` by where the keys lie in the text.
-#[derive(Default)]
-struct Spans {
-    message: Option<Range<usize>>,
-    error: Option<Range<usize>>,
-    /// The value that has begun, and where.
-    open: Option<(Part, usize)>,
-    /// A key could not be located: it has escapes, and lies in a buffer of its own.
-    lost: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Part {
-    Message,
-    Error,
-}
-
-impl Spans {
-    /// Takes note of a key of the top level: the value before it ends, its own begins.
-    fn key(&mut self, json: &str, key: &std::borrow::Cow<'_, str>) {
-        let std::borrow::Cow::Borrowed(key) = *key else {
-            self.lost = true;
-            return;
-        };
-        // The key is a part of the text: the distance is its offset.
-        let start = (key.as_ptr() as usize).wrapping_sub(json.as_ptr() as usize);
-        let Some(before) = start.checked_sub(1).and_then(|quote| json.get(..quote)) else {
-            self.lost = true;
-            return;
-        };
-        self.close(before, ',');
-        let part = match key {
-            "message" => Part::Message,
-            "error" => Part::Error,
-            _ => return,
-        };
-        let Some(value) = json.get(start + key.len() + 1..) else { return };
-        let blanks = value.trim_ascii_start();
-        let value = blanks.strip_prefix(':').unwrap_or(blanks).trim_ascii_start();
-        self.open = Some((part, json.len() - value.len()));
-    }
-
-    /// Takes note of the end of the object.
-    fn end(&mut self, json: &str) {
-        self.close(json, '}');
-    }
-
-    fn close(&mut self, before: &str, end: char) {
-        let Some((part, start)) = self.open.take() else { return };
-        let value = before.trim_ascii_end();
-        let value = value.strip_suffix(end).unwrap_or(value).trim_ascii_end();
-        let span = Some(start..value.len());
-        match part {
-            Part::Message => self.message = span,
-            Part::Error => self.error = span,
-        }
-    }
-
-    fn content(&self, offset: usize) -> Content {
-        if self.lost {
-            return Content::default();
-        }
-        let shift = |span: &Range<usize>| span.start + offset..span.end + offset;
-        Content { message: self.message.as_ref().map(shift), error: self.error.as_ref().map(shift) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::lax::model;
 use super::place::Descriptor;
-use super::scalar::ContractStatus;
+use super::vocabulary::ContractStatus;
 
 model! {
     /// A contract: its identity and state. The rest is in the body.

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod answer;
 pub mod callback;
+mod content;
 pub mod context;
 pub mod contract;
 pub mod error;
@@ -14,6 +15,7 @@ mod repair;
 pub mod scalar;
 pub mod tags;
 pub mod tracking;
+pub mod vocabulary;
 
 #[cfg(test)]
 mod tests;

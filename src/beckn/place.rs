@@ -6,7 +6,7 @@ use super::tags::Tags;
 
 model! {
     /// What something is called and looks like.
-    pub struct Descriptor [text = descriptor_of] {
+    pub struct Descriptor [text = name] {
         /// Its code.
         code: Option<String> = "code",
         /// Its name.
@@ -22,13 +22,9 @@ model! {
     }
 }
 
-fn descriptor_of(name: &str) -> Option<Descriptor> {
-    Some(Descriptor { name: Some(name.to_owned()), ..Descriptor::default() })
-}
-
 model! {
     /// A picture: a text in dialect A, an object in dialect B.
-    pub struct Image [published = STRING_OR_OBJECT] [text = image_at] {
+    pub struct Image [published = STRING_OR_OBJECT] [text = url] {
         /// Where it is.
         url: Option<String> = "url",
         /// Which size it is, in the words of the protocol.
@@ -36,22 +32,14 @@ model! {
     }
 }
 
-fn image_at(url: &str) -> Option<Image> {
-    Some(Image { url: Some(url.to_owned()), ..Image::default() })
-}
-
 model! {
     /// A city, state or country: a text in dialect A, an object in dialect B.
-    pub struct Place [published = STRING_OR_OBJECT] [text = place_named] {
+    pub struct Place [published = STRING_OR_OBJECT] [text = name] {
         /// Its code.
         code: Option<String> = "code",
         /// Its name, or the text that was sent in place of an object.
         name: Option<String> = "name",
     }
-}
-
-fn place_named(name: &str) -> Option<Place> {
-    Some(Place { name: Some(name.to_owned()), ..Place::default() })
 }
 
 impl Place {
@@ -68,7 +56,7 @@ impl Place {
 
 model! {
     /// A postal address: an object in dialect A, one text in dialect B.
-    pub struct Address [published = STRING_OR_OBJECT] [text = address_in_one_text] {
+    pub struct Address [published = STRING_OR_OBJECT] [text = text] {
         /// The whole address, when it was sent as one text.
         text: Option<String> = "full",
         /// Door or flat.
@@ -92,10 +80,6 @@ model! {
         /// Postal code.
         area_code: Option<String> = "area_code",
     }
-}
-
-fn address_in_one_text(text: &str) -> Option<Address> {
-    Some(Address { text: Some(text.to_owned()), ..Address::default() })
 }
 
 model! {
@@ -130,7 +114,7 @@ model! {
 
 model! {
     /// A time: a point, a range, or a duration.
-    pub struct Time [text = time_at] {
+    pub struct Time [text = timestamp] {
         /// What it stands for.
         label: Option<String> = "label",
         /// A point in time.
@@ -142,10 +126,6 @@ model! {
         /// Days of the week, `1,2,3`.
         days: Option<String> = "days",
     }
-}
-
-fn time_at(text: &str) -> Option<Time> {
-    Some(Time { timestamp: Some(Timestamp::new(text)), ..Time::default() })
 }
 
 model! {

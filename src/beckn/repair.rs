@@ -85,9 +85,9 @@ fn shrink_number(token: &mut [u8]) -> bool {
 }
 
 fn place(text: &str, at: usize) -> LineColumn {
-    let before = &text.as_bytes()[..at];
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+    let before = &text[..at];
+    let line = 1 + before.matches('\n').count();
+    let column = at - before.rfind('\n').map_or(0, |end| end + 1) + 1;
     LineColumn { line, column }
 }
 

@@ -57,8 +57,8 @@ pub struct Tag {
 impl Tags {
     /// Returns the value of a tag of a group, the first when there are several.
     pub fn value(&self, group: &str, code: &str) -> Option<&str> {
-        let groups = self.groups.iter().filter(|one| one.code.as_deref() == Some(group));
-        groups.flat_map(|one| one.value(code)).next()
+        let mut groups = self.groups.iter().filter(|one| one.code.as_deref() == Some(group));
+        groups.find_map(|one| one.value(code))
     }
 
     /// Returns the first group with this code.

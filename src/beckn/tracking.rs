@@ -3,8 +3,8 @@
 use super::contract::Contract;
 use super::lax::model;
 use super::place::Location;
-use super::scalar::TrackingStatus;
 use super::tags::Tags;
+use super::vocabulary::TrackingStatus;
 
 model! {
     /// The tracking of a fulfilment. It may name neither the order nor the fulfilment: then only

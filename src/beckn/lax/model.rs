@@ -8,7 +8,8 @@ use super::{At, Field, Shapes};
 /// Declares a model and how it is read: `field: Type = "key" | "other key" as SHAPES`.
 ///
 /// Every field is an `Option`, a `Vec` or `Tags`. A key's shapes are those that the dialects
-/// publish for it, where they are not those of the type. `[text = f]` reads the model from a text,
+/// publish for it, where they are not those of the type. A text in the model's place goes
+/// into the field of `[text = field]`,
 /// `[published = …]` says what shapes it has by itself, `[seen = f]` is told of every key.
 macro_rules! model {
     (
@@ -43,7 +44,11 @@ macro_rules! model {
 
             #[allow(unused_variables, reason = "most models have no reading for a text")]
             fn from_text(text: &str) -> Option<Self> {
-                $( $( if let Some(model) = $text(text) { return Some(model); } )? )*
+                $( $(
+                    if let Some(value) = crate::beckn::lax::Lax::from_text(text) {
+                        return Some(Self { $text: Some(value), ..Self::default() });
+                    }
+                )? )*
                 None
             }
 

@@ -59,17 +59,17 @@ impl<'a, T: Lax> One<'a, T> {
         Seen { found, value }
     }
 
-    fn text<E>(&self, found: Found, text: &str) -> Result<Seen<T>, E> {
+    fn text(&self, found: Found, text: &str) -> Seen<T> {
         if text.trim_ascii().is_empty() {
-            return Ok(Seen { found, value: None });
+            return Seen { found, value: None };
         }
-        Ok(self.seen(found, T::from_text(text)))
+        self.seen(found, T::from_text(text))
     }
 
-    fn too_large<E>(&self) -> Result<Seen<T>, E> {
+    fn too_large(&self) -> Seen<T> {
         let expected = "a number within ±2^53";
         self.at.note(OddityKind::NumberTooLarge, expected, Found::Number);
-        Ok(Seen { found: Found::Number, value: None })
+        Seen { found: Found::Number, value: None }
     }
 }
 
@@ -93,31 +93,34 @@ impl<'de, T: Lax> Visitor<'de> for One<'_, T> {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Seen<T>, E> {
-        self.text(Found::Boolean, if value { "true" } else { "false" })
+        Ok(self.text(Found::Boolean, if value { "true" } else { "false" }))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Seen<T>, E> {
-        if value > EXACT { self.too_large() } else { self.text(Found::Number, &value.to_string()) }
+        if value > EXACT {
+            return Ok(self.too_large());
+        }
+        Ok(self.text(Found::Number, &value.to_string()))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Seen<T>, E> {
         if value.unsigned_abs() > EXACT {
-            return self.too_large();
+            return Ok(self.too_large());
         }
-        self.text(Found::Number, &value.to_string())
+        Ok(self.text(Found::Number, &value.to_string()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Seen<T>, E> {
         // 2^53 as a float: 9007199254740992.
         if value.abs() > 9_007_199_254_740_992.0 {
-            return self.too_large();
+            return Ok(self.too_large());
         }
         // The shortest decimal that reads back as this number; `1.0` gives `1`.
-        self.text(Found::Number, &value.to_string())
+        Ok(self.text(Found::Number, &value.to_string()))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Seen<T>, E> {
-        self.text(Found::String, value)
+        Ok(self.text(Found::String, value))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Seen<T>, A::Error> {

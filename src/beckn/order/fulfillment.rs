@@ -2,8 +2,9 @@
 
 use crate::beckn::lax::model;
 use crate::beckn::place::{Descriptor, Image, Location, Time};
-use crate::beckn::scalar::{FulfillmentCode, IsoDuration, Timestamp};
+use crate::beckn::scalar::{IsoDuration, Timestamp};
 use crate::beckn::tags::Tags;
+use crate::beckn::vocabulary::FulfillmentCode;
 
 model! {
     /// A fulfilment: a delivery, a pick-up, a return, a ride.
@@ -81,7 +82,7 @@ impl Fulfillment {
 
 model! {
     /// The state of a fulfilment.
-    pub struct FulfillmentState [text = state_with_code] {
+    pub struct FulfillmentState [text = descriptor] {
         /// Its code and name.
         descriptor: Option<StateDescriptor> = "descriptor",
         /// Since when.
@@ -91,14 +92,9 @@ model! {
     }
 }
 
-fn state_with_code(code: &str) -> Option<FulfillmentState> {
-    let descriptor = descriptor_with_code(code);
-    Some(FulfillmentState { descriptor, ..FulfillmentState::default() })
-}
-
 model! {
     /// The code and the name of a state.
-    pub struct StateDescriptor [text = descriptor_with_code] {
+    pub struct StateDescriptor [text = code] {
         /// The code.
         code: Option<FulfillmentCode> = "code",
         /// The name.
@@ -108,10 +104,6 @@ model! {
         /// In more words.
         long_desc: Option<String> = "long_desc",
     }
-}
-
-fn descriptor_with_code(code: &str) -> Option<StateDescriptor> {
-    Some(StateDescriptor { code: Some(FulfillmentCode::new(code)), ..StateDescriptor::default() })
 }
 
 model! {
@@ -150,7 +142,7 @@ model! {
 
 model! {
     /// A person.
-    pub struct Person [text = person_named] {
+    pub struct Person [text = name] {
         /// Their id.
         id: Option<String> = "id",
         /// Their name.
@@ -162,10 +154,6 @@ model! {
         /// Tags of the person.
         tags: Tags = "tags",
     }
-}
-
-fn person_named(name: &str) -> Option<Person> {
-    Some(Person { name: Some(name.to_owned()), ..Person::default() })
 }
 
 model! {

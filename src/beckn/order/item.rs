@@ -2,8 +2,9 @@
 
 use crate::beckn::lax::model;
 use crate::beckn::place::{Descriptor, Time};
-use crate::beckn::scalar::{Decimal, IsoDuration, TitleType};
+use crate::beckn::scalar::{Decimal, IsoDuration};
 use crate::beckn::tags::Tags;
+use crate::beckn::vocabulary::TitleType;
 
 model! {
     /// An ordered item.
@@ -88,16 +89,12 @@ model! {
 
 model! {
     /// The quantity of a row of a quote (`@ondc/org/item_quantity`).
-    pub struct ItemQuantity [text = item_quantity_of] {
+    pub struct ItemQuantity [text = count] {
         /// How many.
         count: Option<Decimal> = "count" as NUMBER,
         /// How much of a unit.
         measure: Option<Measure> = "measure",
     }
-}
-
-fn item_quantity_of(count: &str) -> Option<ItemQuantity> {
-    Some(ItemQuantity { count: Some(Decimal::new(count)), ..ItemQuantity::default() })
 }
 
 model! {
@@ -112,7 +109,7 @@ model! {
 
 model! {
     /// An amount of money, as text: never rounded.
-    pub struct Price [text = price_of] {
+    pub struct Price [text = value] {
         /// The currency.
         currency: Option<String> = "currency",
         /// The amount; negative for a discount.
@@ -130,10 +127,6 @@ model! {
         /// The most.
         maximum_value: Option<Decimal> = "maximum_value",
     }
-}
-
-fn price_of(value: &str) -> Option<Price> {
-    Some(Price { value: Some(Decimal::new(value)), ..Price::default() })
 }
 
 model! {

@@ -9,8 +9,9 @@ mod payment;
 
 use super::lax::model;
 use super::place::{Address, Descriptor, Location, Place, Time};
-use super::scalar::{Decimal, OrderState, Timestamp};
+use super::scalar::{Decimal, Timestamp};
 use super::tags::Tags;
+use super::vocabulary::OrderState;
 
 pub use fulfillment::{
     Agent, Authorization, Contact, Customer, Fulfillment, FulfillmentState, Person,
@@ -147,16 +148,12 @@ model! {
 
 model! {
     /// Why an order was cancelled.
-    pub struct CancellationReason [text = reason_by_id] {
+    pub struct CancellationReason [text = id] {
         /// The reason's number in the network's list.
         id: Option<String> = "id",
         /// The reason in words.
         descriptor: Option<Descriptor> = "descriptor",
     }
-}
-
-fn reason_by_id(id: &str) -> Option<CancellationReason> {
-    Some(CancellationReason { id: Some(id.to_owned()), ..CancellationReason::default() })
 }
 
 model! {

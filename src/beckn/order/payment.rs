@@ -2,10 +2,9 @@
 
 use crate::beckn::lax::model;
 use crate::beckn::place::Time;
-use crate::beckn::scalar::{
-    CollectedBy, Decimal, IsoDuration, PaymentStatus, PaymentType, Timestamp,
-};
+use crate::beckn::scalar::{Decimal, IsoDuration, Timestamp};
 use crate::beckn::tags::Tags;
+use crate::beckn::vocabulary::{CollectedBy, PaymentStatus, PaymentType};
 
 model! {
     /// A payment.

@@ -7,6 +7,7 @@ mod corpus;
 mod generated;
 mod readings;
 mod seeds;
+mod wire_types;
 
 use std::path::PathBuf;
 

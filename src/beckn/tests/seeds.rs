@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use crate::beckn::action::Action;
 use crate::beckn::callback::{Callback, Payload};
 use crate::beckn::context::Dialect;
+use crate::beckn::oddity::Oddity;
 use crate::beckn::order::{Breakup, Order, Stop};
-use crate::beckn::scalar::{
+use crate::beckn::vocabulary::{
     KnownCollectedBy, KnownFulfillmentCode, KnownOrderState, KnownPaymentStatus, KnownPaymentType,
     KnownTitleType, KnownTrackingStatus,
 };
@@ -40,7 +41,7 @@ fn order(callback: &Callback) -> &Order {
 }
 
 fn oddities(callback: &Callback) -> Vec<&str> {
-    callback.oddities.iter().map(|oddity| oddity.name()).collect()
+    callback.oddities.iter().map(Oddity::name).collect()
 }
 
 #[track_caller]
@@ -64,7 +65,9 @@ fn check_context(callback: &Callback, action: Action, domain: &str) {
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    Some(text.parse().unwrap())
+    let time = text.parse();
+    assert!(time.is_ok(), "{text}");
+    time.ok()
 }
 
 #[track_caller]
@@ -327,8 +330,14 @@ fn check_retail_quote(order: &Order) {
     assert_eq!(quote.ttl, None);
     let kinds: Vec<_> =
         quote.breakup.iter().map(|row| row.title_type.as_ref().unwrap().known().unwrap()).collect();
-    use KnownTitleType as Kind;
-    let expected = [Kind::Item, Kind::Item, Kind::Delivery, Kind::Packing, Kind::Tax, Kind::Misc];
+    let expected = [
+        KnownTitleType::Item,
+        KnownTitleType::Item,
+        KnownTitleType::Delivery,
+        KnownTitleType::Packing,
+        KnownTitleType::Tax,
+        KnownTitleType::Misc,
+    ];
     assert_eq!(kinds, expected);
     let pizza = &quote.breakup[0];
     assert_eq!(pizza.item_id(), Some("id_ancc5_0_0"));
