@@ -12,6 +12,9 @@ mod handler;
 mod inbox;
 mod retry;
 
+mod dispatch;
+mod handlers;
+
 #[cfg(feature = "mock")]
 pub mod mock;
 
@@ -20,4 +23,5 @@ pub use buyer_rule::{BuyerRule, Refuse};
 pub use config::Config;
 pub use event::{EventId, Flag, Flags, OrderEvent};
 pub use handler::{HandlerError, OrderEventHandler};
-pub use words::{Level, Outside, Sender, SubscriberId, Violation};
+pub use handlers::print::Print;
+pub use words::{Level, Outside, Profile, Sender, SubscriberId, Violation};

@@ -81,6 +81,31 @@ impl Level {
     }
 }
 
+/// Which level every rule has unless `rules.levels` says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Enforces only what the inbox itself needs.
+    Lenient,
+    /// Enforces what is needed to process the event safely, warns about the rest.
+    Standard,
+    /// Enforces every rule.
+    Strict,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Profile; 3] = [Profile::Lenient, Profile::Standard, Profile::Strict];
+
+    /// Returns the profile as settings spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Profile::Lenient => "lenient",
+            Profile::Standard => "standard",
+            Profile::Strict => "strict",
+        }
+    }
+}
+
 /// A rule that a callback does not satisfy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -24,7 +24,7 @@ pub use problem::{ConfigError, Place, Problem};
 pub use settings::{
     Answer, Config, Dispatch, Http, Inbox, Log, Operations, Rules, Server, Signature,
 };
-pub use words::{LogFormat, OtherActions, Profile, SignatureMode};
+pub use words::{LogFormat, OtherActions, SignatureMode};
 
 #[cfg(test)]
 mod tests;

@@ -13,8 +13,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::value::{AtMost, Form, Time, Unfit, Value, mismatch};
-use super::words::{LogFormat, OtherActions, Profile, SignatureMode};
-use crate::words::{Level, SubscriberId};
+use super::words::{LogFormat, OtherActions, SignatureMode};
+use crate::words::{Level, Profile, SubscriberId};
 
 /// One row of the table.
 pub(super) struct Setting {

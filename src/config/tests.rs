@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::{SECTIONS, SETTINGS, Setting};
-use super::{Config, LogFormat, Place, Profile};
+use super::{Config, LogFormat, Place};
+use crate::words::Profile;
 use crate::words::{Level, SubscriberId};
 
 const DOCUMENT: &str = include_str!("../../config.toml");

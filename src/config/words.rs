@@ -50,16 +50,6 @@ choices! {
         Refuse = "refuse",
     }
 
-    /// Which level every rule has unless `rules.levels` says otherwise.
-    Profile {
-        /// Enforces only what the inbox itself needs.
-        Lenient = "lenient",
-        /// Enforces what is needed to process the event safely, warns about the rest.
-        Standard = "standard",
-        /// Enforces every rule.
-        Strict = "strict",
-    }
-
     /// Whether signatures are asked for.
     SignatureMode ("as this version verifies no signatures") {
         /// No signature is looked at; every sender is unverified.
@@ -76,6 +66,14 @@ choices! {
 }
 
 impl Choice for crate::words::Level {
+    const OFFERED: &'static [Self] = &Self::ALL;
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Choice for crate::words::Profile {
     const OFFERED: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {

@@ -1,0 +1,121 @@
+//! One call of the handler: time-out, panic, and what the outcome means for the event.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+
+use super::Desk;
+use crate::event::EventId;
+use crate::handler::HandlerError;
+use crate::inbox::{Claim, Settlement};
+use crate::retry::Failed;
+use crate::words::Outside;
+
+/// How much of an error's text is kept with its event, in bytes.
+const ERROR_BYTES: usize = 2_000;
+
+/// How a call of the handler ended.
+enum Outcome {
+    Taken,
+    Failed(HandlerError),
+    Panicked(String),
+    TimedOut,
+}
+
+/// Calls the handler with a claimed event and settles the claim.
+///
+/// # Cancel safety
+/// Dropped before its end, it drops the claim, which hands the event back.
+pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) {
+    let began = desk.clock.now();
+    let outcome = call(&desk, &claim, began).await;
+    let settlement = judge(&desk, &claim, began, outcome);
+    tell(&claim, &settlement);
+    desk.inbox.settle(claim, settlement);
+}
+
+async fn call(desk: &Desk, claim: &Claim, began: DateTime<Utc>) -> Outcome {
+    // The future itself is made inside the guard: a handler that is not an `async fn` may panic
+    // before it returns one.
+    let handled = async { desk.handler.handle(claim.event()).await };
+    let deadline = began + desk.options.attempt_timeout;
+    tokio::select! {
+        biased;
+        outcome = AssertUnwindSafe(handled).catch_unwind() => match outcome {
+            Ok(Ok(())) => Outcome::Taken,
+            Ok(Err(error)) => Outcome::Failed(error),
+            Err(panic) => Outcome::Panicked(panic_text(&*panic)),
+        },
+        () = desk.clock.sleep_until(deadline) => Outcome::TimedOut,
+    }
+}
+
+fn judge(desk: &Desk, claim: &Claim, began: DateTime<Utc>, outcome: Outcome) -> Settlement {
+    let (error, asked) = match outcome {
+        Outcome::Taken => return Settlement::Done,
+        Outcome::Failed(error) if error.is_permanent() => {
+            return Settlement::Dead { error: cut(error.chain()) };
+        }
+        Outcome::Failed(error) => (error.chain(), error.delay()),
+        Outcome::Panicked(text) => (format!("the handler panicked: {text}"), None),
+        Outcome::TimedOut => {
+            let limit = desk.options.attempt_timeout.as_millis();
+            (format!("the handler took longer than {limit} ms"), None)
+        }
+    };
+    let error = cut(error);
+    let now = desk.clock.now();
+    let first = claim.first_attempt_at().unwrap_or(began);
+    let failed = Failed {
+        attempt: claim.event().attempt,
+        since_first: (now - first).to_std().unwrap_or_default(),
+        asked,
+    };
+    match desk.options.retry.next(failed, chance(claim.event().id, failed.attempt)) {
+        Some(wait) => Settlement::Retry { at: now + wait, error },
+        None => Settlement::Dead { error: format!("given up: {error}") },
+    }
+}
+
+/// Says on the log what became of the attempt; the only place where a handler's error is logged.
+fn tell(claim: &Claim, settlement: &Settlement) {
+    let event = claim.event();
+    let (id, attempt) = (event.id, event.attempt);
+    match settlement {
+        Settlement::Done => {
+            tracing::debug!(event.id = %id, attempt, "settled event `{id}` as done")
+        }
+        Settlement::Retry { at, error } => tracing::warn!(
+            event.id = %id, attempt, error = %Outside(error), next = %at,
+            "the handler did not take event `{id}`, it is tried again"
+        ),
+        Settlement::Dead { error } => tracing::error!(
+            event.id = %id, attempt, error = %Outside(error),
+            "settled event `{id}` as dead: see `beckn-receiver dead-letters`"
+        ),
+    }
+}
+
+/// Returns a number in 0..1 that differs between events and attempts.
+///
+/// The tail of a UUID v7 is random, so no generator is needed for spreading retries.
+fn chance(event: EventId, attempt: u32) -> f64 {
+    let tail = event.uuid().as_u64_pair().1 as u32;
+    f64::from(tail.rotate_left(attempt % 32)) / (f64::from(u32::MAX) + 1.0)
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(ERROR_BYTES));
+    text
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,3 @@
+//! Ready-made order-event handlers.
+
+pub mod print;
