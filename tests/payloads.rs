@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use beckn_receiver::Action;
+use beckn_receiver::{Action, OrderEvent};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -68,4 +68,13 @@ fn the_pair_of_a_reused_id_shares_its_ids_and_not_its_state() {
         assert_eq!(first["context"][id], second["context"][id]);
     }
     assert_ne!(first["message"], second["message"]);
+}
+
+#[test]
+fn a_sample_without_a_mistake_is_read_without_an_oddity() {
+    for name in samples().iter().filter(|name| !name.starts_with("mistakes/")) {
+        let action = action_of(&parsed(name).unwrap()).unwrap();
+        let event = OrderEvent::parse(action, fs::read(folder().join(name)).unwrap()).unwrap();
+        assert_eq!(event.oddities.as_slice(), [], "{name}");
+    }
 }
