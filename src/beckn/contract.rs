@@ -12,6 +12,6 @@ model! {
         /// Its state; published as an object that holds the code.
         status: Option<ContractStatus> = "status" as OBJECT,
         /// What it is called.
-        descriptor: Option<Descriptor> = "descriptor",
+        descriptor: Option<Box<Descriptor>> = "descriptor",
     }
 }

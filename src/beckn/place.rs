@@ -88,7 +88,7 @@ model! {
         /// Its id at the seller.
         id: Option<String> = "id",
         /// What it is called.
-        descriptor: Option<Descriptor> = "descriptor",
+        descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Its position.
         gps: Option<Gps> = "gps",
         /// Its address.
@@ -96,11 +96,11 @@ model! {
         /// The code of a station.
         station_code: Option<String> = "station_code",
         /// City (dialect B).
-        city: Option<Place> = "city",
+        city: Option<Box<Place>> = "city",
         /// State (dialect B).
-        state: Option<Place> = "state",
+        state: Option<Box<Place>> = "state",
         /// Country (dialect B).
-        country: Option<Place> = "country",
+        country: Option<Box<Place>> = "country",
         /// Postal code (dialect B).
         area_code: Option<String> = "area_code",
         /// When it holds: for tracking, when the position was taken.

@@ -12,17 +12,19 @@ use serde::Serialize;
 use super::lax::{Lax, Shapes};
 
 /// Declares a text with a meaning: a newtype that reads as text and shows as text.
+///
+/// Boxed, for it never grows: small models move and list well.
 macro_rules! text {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(Box<str>);
 
         impl $name {
             /// Keeps this text, trimmed.
             pub fn new(text: &str) -> $name {
-                $name(text.trim_ascii().to_owned())
+                $name(text.trim_ascii().into())
             }
 
             /// Returns the text as sent, trimmed.

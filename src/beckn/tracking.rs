@@ -23,7 +23,7 @@ model! {
         /// Tags: ONDC keeps the order's id and the path here.
         tags: Tags = "tags",
         /// The contract that is tracked (Beckn 2.0).
-        contract: Option<Contract> = "contract",
+        contract: Option<Box<Contract>> = "contract",
         /// The media type of the address.
         content_type: Option<String> = "content_type",
     }

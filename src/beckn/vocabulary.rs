@@ -22,7 +22,7 @@ macro_rules! open_enum {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(Box<str>);
 
         $(#[$known_meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ macro_rules! open_enum {
         impl $name {
             /// Keeps this text.
             pub fn new(text: &str) -> $name {
-                $name(text.to_owned())
+                $name(text.into())
             }
 
             /// Returns the text as sent.
@@ -51,13 +51,13 @@ macro_rules! open_enum {
 
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
-                self.0 == other
+                &*self.0 == other
             }
         }
 
         impl PartialEq<&str> for $name {
             fn eq(&self, other: &&str) -> bool {
-                self.0 == *other
+                &*self.0 == *other
             }
         }
 
@@ -81,7 +81,7 @@ macro_rules! open_enum {
                 Ok(match String::from_map(map, at)? {
                     Object::Empty => Object::Empty,
                     Object::Unreadable => Object::Unreadable,
-                    Object::Value(text) => Object::Value($name(text)),
+                    Object::Value(text) => Object::Value($name::new(&text)),
                 })
             }
         }

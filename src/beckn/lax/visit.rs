@@ -14,6 +14,10 @@ use super::{At, Found, LIST_LIMIT, Lax, Shapes};
 /// The largest integer up to which every integer is exact in the number type of most JSON writers.
 const EXACT: u64 = 1 << 53;
 
+/// Above this size a list begins with room for one: a vector would make room for four, and lists
+/// of fulfilments or payments mostly have one.
+const LARGE: usize = 300;
+
 /// An object as a type reads it.
 #[derive(Debug)]
 pub(crate) enum Object<T> {
@@ -214,7 +218,12 @@ impl<'de, T: Lax> Visitor<'de> for Many<'_, T> {
                 }
                 return Ok(values);
             };
-            values.extend(seen.value);
+            if let Some(value) = seen.value {
+                if index == 0 && size_of::<T>() > LARGE {
+                    values.reserve_exact(1);
+                }
+                values.push(value);
+            }
         }
         if list.next_element::<IgnoredAny>()?.is_some() {
             self.at.note(OddityKind::ListTooLong, "a shorter list", Found::Array);

@@ -150,7 +150,7 @@ model! {
         /// Their gender, as sent.
         gender: Option<String> = "gender",
         /// A picture.
-        image: Option<Image> = "image",
+        image: Option<Box<Image>> = "image",
         /// Tags of the person.
         tags: Tags = "tags",
     }

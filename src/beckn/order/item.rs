@@ -18,9 +18,9 @@ model! {
         /// How many; see [`Item::count`].
         quantity: Option<Quantity> = "quantity",
         /// What one costs.
-        price: Option<Price> = "price",
+        price: Option<Box<Price>> = "price",
         /// What it is called.
-        descriptor: Option<Descriptor> = "descriptor",
+        descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Its categories: always a list here.
         category_ids: Vec<String> = "category_ids" | "category_id" as STRING,
         /// From where: always a list here.
@@ -28,7 +28,7 @@ model! {
         /// The payments that it belongs to.
         payment_ids: Vec<String> = "payment_ids",
         /// When it is available or due.
-        time: Option<Time> = "time",
+        time: Option<Box<Time>> = "time",
         /// Tags of the item.
         tags: Tags = "tags",
         /// Whether it can be returned (ONDC).
@@ -53,19 +53,19 @@ model! {
         /// How many (dialect A); see [`Quantity::count`].
         count: Option<Decimal> = "count" as NUMBER,
         /// How much of a unit.
-        measure: Option<Measure> = "measure",
+        measure: Option<Box<Measure>> = "measure",
         /// What was ordered (dialect B).
-        selected: Option<Count> = "selected",
+        selected: Option<Box<Count>> = "selected",
         /// What was set aside.
-        allocated: Option<Count> = "allocated",
+        allocated: Option<Box<Count>> = "allocated",
         /// What there is.
-        available: Option<Count> = "available",
+        available: Option<Box<Count>> = "available",
         /// The most that can be ordered.
-        maximum: Option<Count> = "maximum",
+        maximum: Option<Box<Count>> = "maximum",
         /// The least that can be ordered.
-        minimum: Option<Count> = "minimum",
+        minimum: Option<Box<Count>> = "minimum",
         /// What one unit is.
-        unitized: Option<Count> = "unitized",
+        unitized: Option<Box<Count>> = "unitized",
     }
 }
 
@@ -83,7 +83,7 @@ model! {
         /// How many.
         count: Option<Decimal> = "count" as STRING_OR_NUMBER,
         /// How much of a unit.
-        measure: Option<Measure> = "measure",
+        measure: Option<Box<Measure>> = "measure",
     }
 }
 
@@ -93,7 +93,7 @@ model! {
         /// How many.
         count: Option<Decimal> = "count" as NUMBER,
         /// How much of a unit.
-        measure: Option<Measure> = "measure",
+        measure: Option<Box<Measure>> = "measure",
     }
 }
 

@@ -34,11 +34,11 @@ model! {
         /// Who sells.
         provider: Option<Provider> = "provider",
         /// From which of the provider's locations (Beckn 0.9).
-        provider_location: Option<Location> = "provider_location",
+        provider_location: Option<Box<Location>> = "provider_location",
         /// What is ordered.
         items: Vec<Item> = "items",
         /// Who pays.
-        billing: Option<Billing> = "billing",
+        billing: Option<Box<Billing>> = "billing",
         /// How it reaches the buyer: always a list here.
         fulfillments: Vec<Fulfillment> = "fulfillments" | "fulfillment" as OBJECT,
         /// What it costs.
@@ -50,7 +50,7 @@ model! {
         /// Tags of the order.
         tags: Tags = "tags",
         /// Why and by whom it was cancelled.
-        cancellation: Option<Cancellation> = "cancellation",
+        cancellation: Option<Box<Cancellation>> = "cancellation",
         /// What a cancellation costs, by state.
         cancellation_terms: Vec<CancellationTerm> = "cancellation_terms",
         /// When it was made.
@@ -80,7 +80,7 @@ model! {
         /// The provider's id at the seller app.
         id: Option<String> = "id",
         /// What it is called.
-        descriptor: Option<Descriptor> = "descriptor",
+        descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Where it is.
         locations: Vec<Location> = "locations",
         /// Tags of the provider.
@@ -100,17 +100,17 @@ model! {
         /// E-mail.
         email: Option<String> = "email",
         /// Address.
-        address: Option<Address> = "address",
+        address: Option<Box<Address>> = "address",
         /// City (dialect B).
-        city: Option<Place> = "city",
+        city: Option<Box<Place>> = "city",
         /// State (dialect B).
-        state: Option<Place> = "state",
+        state: Option<Box<Place>> = "state",
         /// The tax number (dialect A).
         tax_number: Option<String> = "tax_number",
         /// The tax number (dialect B).
         tax_id: Option<String> = "tax_id",
         /// When the billing details hold.
-        time: Option<Time> = "time",
+        time: Option<Box<Time>> = "time",
         /// When they were made.
         created_at: Option<Timestamp> = "created_at",
         /// When they were last changed.
@@ -126,7 +126,7 @@ model! {
         /// What it is.
         label: Option<String> = "label",
         /// What it is (dialect B).
-        descriptor: Option<Descriptor> = "descriptor",
+        descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Its media type.
         mime_type: Option<String> = "mime_type",
     }
@@ -142,7 +142,7 @@ model! {
         /// When.
         time: Option<Timestamp> = "time",
         /// More words.
-        additional_description: Option<Descriptor> = "additional_description",
+        additional_description: Option<Box<Descriptor>> = "additional_description",
     }
 }
 
@@ -152,7 +152,7 @@ model! {
         /// The reason's number in the network's list.
         id: Option<String> = "id",
         /// The reason in words.
-        descriptor: Option<Descriptor> = "descriptor",
+        descriptor: Option<Box<Descriptor>> = "descriptor",
     }
 }
 

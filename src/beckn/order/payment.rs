@@ -22,7 +22,7 @@ model! {
         /// How to open the address.
         tl_method: Option<String> = "tl_method",
         /// How much and by what.
-        params: Option<PaymentParams> = "params",
+        params: Option<Box<PaymentParams>> = "params",
         /// Who gets what (ONDC).
         settlement_details: Vec<SettlementDetail> = "@ondc/org/settlement_details",
         /// How the buyer app's fee is counted (ONDC).
@@ -40,7 +40,7 @@ model! {
         /// Whether the collector is agreed (ONDC).
         collected_by_status: Option<String> = "@ondc/org/collected_by_status",
         /// When.
-        time: Option<Time> = "time",
+        time: Option<Box<Time>> = "time",
         /// Tags of the payment.
         tags: Tags = "tags",
     }
