@@ -66,7 +66,7 @@ pub enum Malformed {
     Json {
         /// The line, from 1.
         line: usize,
-        /// The column, in bytes, from 1; 0 where a line break was not expected.
+        /// The column, in bytes; 0 when the line break before it was not expected.
         column: usize,
         /// What is wrong there.
         what: String,

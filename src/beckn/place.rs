@@ -57,7 +57,7 @@ impl Place {
 model! {
     /// A postal address: an object in dialect A, one text in dialect B.
     pub struct Address [published = STRING_OR_OBJECT] [text = text] {
-        /// The whole address, when it was sent as one text.
+        /// The whole address, when it was sent as one text; some sellers put it under `full`.
         text: Option<String> = "full",
         /// Door or flat.
         door: Option<String> = "door",

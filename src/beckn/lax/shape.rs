@@ -117,10 +117,14 @@ impl<'a> At<'a> {
         At { parent: Some(self), step: Step::Index(index), notes: self.notes }
     }
 
-    /// Takes one of the elements that a body may have in all its lists; `false` when all are used.
+    /// Takes one of the elements that a body may have in all its lists; `false` when all are used,
+    /// which is noted the first time.
     pub(crate) fn take_element(&self) -> bool {
         let used = self.notes.elements.get();
         self.notes.elements.set(used + 1);
+        if used == ELEMENT_LIMIT {
+            self.note(OddityKind::ListTooLong, "fewer elements in all lists", Found::Array);
+        }
         used < ELEMENT_LIMIT
     }
 

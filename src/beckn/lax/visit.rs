@@ -207,10 +207,8 @@ impl<'de, T: Lax> Visitor<'de> for Many<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
         let mut values = Vec::new();
-        for index in 0..LIST_LIMIT {
-            if !self.at.take_element() {
-                break;
-            }
+        let mut index = 0;
+        while index < LIST_LIMIT && self.at.take_element() {
             let here = self.at.index(index);
             let Some(seen) = list.next_element_seed(One::at(&here))? else {
                 if index > 0 && !self.published.has(Found::Array) {
@@ -219,15 +217,19 @@ impl<'de, T: Lax> Visitor<'de> for Many<'_, T> {
                 return Ok(values);
             };
             if let Some(value) = seen.value {
-                if index == 0 && size_of::<T>() > LARGE {
+                if values.is_empty() && size_of::<T>() > LARGE {
                     values.reserve_exact(1);
                 }
                 values.push(value);
             }
+            index += 1;
         }
-        if list.next_element::<IgnoredAny>()?.is_some() {
+        let mut rest = 0_usize;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            rest += 1;
+        }
+        if rest > 0 && index == LIST_LIMIT {
             self.at.note(OddityKind::ListTooLong, "a shorter list", Found::Array);
-            while list.next_element::<IgnoredAny>()?.is_some() {}
         }
         Ok(values)
     }

@@ -262,7 +262,10 @@ fn lists_in_lists_share_a_bound() {
     let stops = vec!["{\"id\":\"s\"}"; 1_500].join(",");
     let fulfillments = vec![format!(r#"{{"stops":[{stops}]}}"#); 30].join(",");
     let body = format!(r#"{{"message":{{"order":{{"fulfillments":[{fulfillments}]}}}}}}"#);
-    let Payload::Order(order) = parse(&body).payload else { panic!() };
+    let callback = parse(&body);
+    let [oddity] = &callback.oddities[..] else { panic!("{:?}", callback.oddities) };
+    assert_eq!(oddity.name(), "list_too_long");
+    let Payload::Order(order) = callback.payload else { panic!() };
     let read: usize = order.fulfillments.iter().map(|one| one.stops.len()).sum();
     assert!((15_000..=20_000).contains(&read), "{read}");
 }
@@ -348,4 +351,31 @@ fn a_decimal_tells_whether_it_is_a_number_and_an_integer() {
     assert_eq!(read("1,000"), (false, None));
     assert_eq!(read("1."), (false, Some(1)));
     assert_eq!(read(""), (false, None));
+}
+
+#[test]
+fn free_tags_count_as_elements() {
+    let tags: Vec<_> = (0..21_000).map(|number| format!("\"t{number}\":1")).collect();
+    let body = format!(r#"{{"message":{{"order":{{"tags":{{{}}}}}}}}}"#, tags.join(","));
+    let callback = parse(&body);
+    let Payload::Order(order) = &callback.payload else { panic!() };
+    assert_eq!(order.tags.groups[0].list.len(), 20_000);
+    assert_eq!(callback.oddities.len(), 1);
+}
+
+#[test]
+fn an_origin_and_a_destination_are_found_in_either_dialect() {
+    let gps = |stop: Option<&crate::beckn::order::Stop>| {
+        stop.unwrap().location.as_ref().unwrap().gps.as_ref().unwrap().as_str().to_owned()
+    };
+    let at = |gps: &str| json!({"location": {"gps": gps}});
+    let stop = |kind: &str, gps: &str| json!({"type": kind, "location": {"gps": gps}});
+    let a = json!({"start": at("1,1"), "end": at("2,2")});
+    let b = json!({"stops": [stop("START", "1,1"), stop("other", "9,9"), stop("end", "2,2")]});
+    for fulfillment in [a, b] {
+        let body = json!({"message": {"order": {"fulfillments": [fulfillment]}}});
+        let Payload::Order(order) = parse(&body.to_string()).payload else { panic!() };
+        let one = &order.fulfillments[0];
+        assert_eq!((gps(one.origin()), gps(one.destination())), ("1,1".into(), "2,2".into()));
+    }
 }
