@@ -118,15 +118,9 @@ impl Lax for TagGroup {
         while let Some(key) = map.next_key_seed(Key)? {
             empty = false;
             match &*key {
-                "code" => {
+                "code" | "descriptor" => {
                     is_group = true;
-                    map.next_value_seed(merge(&mut group.code, &at.key("code"), Shapes::STRING))?;
-                }
-                // A text reads an object as its code.
-                "descriptor" => {
-                    is_group = true;
-                    let here = at.key("descriptor");
-                    map.next_value_seed(merge(&mut group.code, &here, Shapes::OBJECT))?;
+                    read_code(&mut map, &key, &mut group.code, at)?;
                 }
                 "list" => {
                     is_group = true;
@@ -151,6 +145,20 @@ impl Lax for TagGroup {
     }
 }
 
+/// Reads a code, or the descriptor that holds it: a text reads an object as its code.
+fn read_code<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    key: &str,
+    code: &mut Option<String>,
+    at: &At<'_>,
+) -> Result<(), A::Error> {
+    let (key, published) = match key {
+        "code" => ("code", Shapes::STRING),
+        _ => ("descriptor", Shapes::OBJECT),
+    };
+    map.next_value_seed(merge(code, &at.key(key), published))
+}
+
 impl Tag {
     fn free(code: Cow<'_, str>, value: String) -> Tag {
         Tag { code: Some(code.into_owned()), name: None, value: Some(value) }
@@ -170,13 +178,7 @@ impl Lax for Tag {
         while let Some(key) = map.next_key_seed(Key)? {
             empty = false;
             match &*key {
-                "code" => {
-                    map.next_value_seed(merge(&mut tag.code, &at.key("code"), Shapes::STRING))?;
-                }
-                "descriptor" => {
-                    let here = at.key("descriptor");
-                    map.next_value_seed(merge(&mut tag.code, &here, Shapes::OBJECT))?;
-                }
+                "code" | "descriptor" => read_code(&mut map, &key, &mut tag.code, at)?,
                 "value" => tag.value = map.next_value_seed(One::at(&at.key("value")))?.value,
                 "name" => tag.name = map.next_value_seed(One::at(&at.key("name")))?.value,
                 _ => drop(map.next_value::<IgnoredAny>()?),
