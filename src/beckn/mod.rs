@@ -3,15 +3,15 @@
 pub mod action;
 pub mod answer;
 pub mod callback;
-mod content;
+pub(crate) mod content;
 pub mod context;
 pub mod contract;
 pub mod error;
-mod lax;
+pub(crate) mod lax;
 pub mod oddity;
 pub mod order;
 pub mod place;
-mod repair;
+pub(crate) mod repair;
 pub mod scalar;
 pub mod tags;
 pub mod tracking;
