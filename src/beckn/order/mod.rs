@@ -22,7 +22,7 @@ pub use payment::{Payment, PaymentParams, SettlementDetail};
 
 model! {
     /// An order.
-    pub struct Order {
+    pub struct Order [seen = note_singular] {
         /// Its id at the seller.
         id: Option<String> = "id" | "beckn:id",
         /// Its state in the words of dialect A; see [`Order::state`].
@@ -60,6 +60,17 @@ model! {
         /// The orders that this one follows up.
         ref_order_ids: Vec<String> = "ref_order_ids",
     }
+    private {
+        /// Whether the fulfilment is under its singular key.
+        singular_fulfillment: bool,
+        /// Whether the payment is under its singular key.
+        singular_payment: bool,
+    }
+}
+
+fn note_singular(order: &mut Order, key: &str) {
+    order.singular_fulfillment |= key == "fulfillment";
+    order.singular_payment |= key == "payment";
 }
 
 impl Order {
