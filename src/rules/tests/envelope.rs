@@ -1,6 +1,6 @@
 //! Text, context, and whether there is something to process.
 
-use super::{ORDER, body, check, check_on, context, findings, rules};
+use super::{ORDER, anyone, body, check, check_on, context, findings, rules};
 use crate::beckn::action::Action;
 use crate::rules::Profile;
 
@@ -168,4 +168,37 @@ fn a_message_says_what_was_expected_and_found_and_nothing_personal() {
         &body("", r#"{"order":{"id":"o-1","provider":{"locations":[{"gps":"secret"}]}}}"#),
         "expected latitude, comma, longitude in degrees, found another text",
     );
+}
+
+#[test]
+fn what_was_read_over_is_told_with_its_place() {
+    let repaired = body("", r#"{"order":{"id":"o-1",}}"#);
+    check(&repaired, &["json.trailing_comma "]);
+    check(&format!("\u{feff}{repaired}"), &["json.bom ", "json.trailing_comma "]);
+    let found = findings(&rules(Profile::Strict), Action::OnStatus, &repaired);
+    let column = repaired.find(",}").unwrap() + 1;
+    let message = format!("expected no comma before an end, found one at line 1 column {column}");
+    assert_eq!(found.enforced[0].message, message);
+}
+
+#[test]
+fn without_subscriber_ids_any_recipient_is_ours_but_one_is_named() {
+    let check = |changes: &str, expected: Option<&str>| {
+        let found =
+            findings(&anyone(Profile::Strict), Action::OnStatus, &body(changes, ORDER)).enforced;
+        assert_eq!(found.first().map(|first| &*first.rule), expected, "{changes}");
+    };
+    check(r#""bap_id":"other.example""#, None);
+    check(r#""bap_id":null"#, Some("context.bap_id_present"));
+    check(
+        r#""bap_id":null,"core_version":null,"version":"1.1.0""#,
+        Some("context.transaction_id_uuid"),
+    );
+}
+
+#[test]
+fn logistics_1_2_5_names_the_seller_app() {
+    let changes = r#""domain":"ONDC:LOG11","core_version":"1.2.5","bpp_id":null,"bpp_uri":null"#;
+    let expected = ["context.bpp_id /context/bpp_id", "context.bpp_uri /context/bpp_uri"];
+    check(&body(changes, ORDER), &expected);
 }

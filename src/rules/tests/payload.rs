@@ -165,3 +165,71 @@ fn ondc_1_2_5_makes_paths_mandatory() {
         ],
     );
 }
+
+/// An order that has every path of ONDC 1.2.5.
+const COMPLETE: &str = r#"{"order":{"id":"o-1","state":"Accepted",
+    "provider":{"id":"p-1","locations":[{"id":"l-1"}]},
+    "items":[{"id":"i-1","fulfillment_id":"f-1","quantity":{"count":1}}],
+    "billing":{"name":"A","phone":"0","created_at":"2026-03-01T09:00:00.000Z",
+        "updated_at":"2026-03-01T09:00:00.000Z",
+        "address":{"name":"A","building":"1","locality":"L","city":"C","state":"S",
+            "country":"IND","area_code":"1"}},
+    "fulfillments":[{"id":"f-1","type":"Delivery","state":{"descriptor":{"code":"Packed"}}}],
+    "quote":{"price":{"currency":"INR","value":"1"},"ttl":"P1D",
+        "breakup":[{"@ondc/org/item_id":"i-1","title":"T","price":{"currency":"INR","value":"1"},
+            "item":{"price":{"currency":"INR","value":"1"}}},{"price":{"value":"0"}}]},
+    "payment":{"@ondc/org/buyer_app_finder_fee_amount":"3",
+        "@ondc/org/settlement_details":[{"settlement_counterparty":"seller-app",
+            "settlement_phase":"sale-amount"}],
+        "params":{"currency":"INR","amount":"1"},
+        "status":"PAID","type":"ON-ORDER","collected_by":"BAP"},
+    "created_at":"2026-03-01T09:00:00.000Z","updated_at":"2026-03-01T09:00:00.000Z"}}"#;
+
+#[test]
+fn each_path_of_ondc_1_2_5_is_missed_by_its_own_rule() {
+    let version = r#""core_version":"1.2.5""#;
+    check(&body(version, COMPLETE), &[]);
+    let strict = rules(Profile::Strict);
+    let nothing = findings(&strict, Action::OnStatus, &body(version, ORDER));
+    assert_eq!(nothing.enforced.len(), 38);
+    for missing in nothing.enforced {
+        let mut json: serde_json::Value = serde_json::from_str(&body(version, COMPLETE)).unwrap();
+        // A second row has an amount of its own: both must go.
+        let second = missing.path.replace("breakup/0", "breakup/1");
+        for path in [missing.path.as_str(), &second] {
+            if let Some(value) = json.pointer_mut(path) {
+                value.take();
+            }
+        }
+        check(&json.to_string(), &[&format!("{} {}", missing.rule, missing.path)]);
+        // The name of the rule says the path.
+        let last = missing.path.rsplit(['/', '1']).next().unwrap();
+        let short = last.strip_prefix("buyer_app_").unwrap_or(last);
+        assert!(missing.rule.ends_with(short), "{} for {}", missing.rule, missing.path);
+    }
+}
+
+#[test]
+fn each_path_of_a_tracking_of_ondc_1_2_5_is_missed_by_its_own_rule() {
+    let complete = r#"{"tracking":{"id":"f-1","status":"active","location":{"gps":"12.9,77.6",
+        "time":{"timestamp":"2026-03-01T09:00:00.000Z"}},"tags":[
+        {"code":"order","list":[{"code":"id","value":"o-1"}]},
+        {"code":"config","list":[{"code":"attr","value":"tracking.location.gps"}]},
+        {"code":"path","list":[{"code":"lat_lng","value":"12.9,77.6"},
+            {"code":"sequence","value":"1"}]}]}}"#;
+    let check = |from: &str, to: &str, expected: &[&str]| {
+        assert!(complete.contains(from), "{from}");
+        let changes = r#""core_version":"1.2.5","action":"on_track""#;
+        check_on(Action::OnTrack, &body(changes, &complete.replace(from, to)), expected);
+    };
+    check("id", "id", &[]);
+    check(r#""id":"f-1","#, "", &["ondc.1_2_5.tracking.id /message/tracking/id"]);
+    check("status", "state", &["ondc.1_2_5.tracking.status /message/tracking/status"]);
+    check("\"gps", "\"at", &["ondc.1_2_5.tracking.location.gps /message/tracking/location/gps"]);
+    check("\"order\"", "\"\"", &["ondc.1_2_5.tracking.tags.order.id /message/tracking/tags"]);
+    check("attr", "type", &["ondc.1_2_5.tracking.tags.config.attr /message/tracking/tags"]);
+    check("lat_lng", "at", &["ondc.1_2_5.tracking.tags.path.lat_lng /message/tracking/tags"]);
+    check("sequence", "no", &["ondc.1_2_5.tracking.tags.path.sequence /message/tracking/tags"]);
+    let time = "/message/tracking/location/time/timestamp";
+    check(".000Z", "Z", &[&format!("ondc.1_2_5.tracking.times {time}")]);
+}
