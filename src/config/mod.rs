@@ -12,7 +12,6 @@
 
 mod check;
 mod levels;
-mod nearest;
 mod parse;
 mod problem;
 mod settings;

@@ -7,10 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check;
-use super::nearest::nearest;
 use super::problem::{ConfigError, Place, Problem};
 use super::settings::{Config, SETTINGS, Setting, VARIABLES};
 use super::value::{Unfit, describe, mismatch, shown_name, unknown};
+use crate::words::nearest::nearest;
 
 impl Config {
     /// Reads the settings of a TOML text, with environment variables over them.

@@ -28,7 +28,7 @@ use chrono::{DateTime, Utc};
 
 use crate::beckn::action::Action;
 use crate::beckn::callback::{Callback, Payload};
-use crate::words::{Level, SubscriberId};
+use crate::words::{Level, Profile, SubscriberId};
 
 pub(crate) use catalogue::{CATALOGUE, Rule, find};
 pub(crate) use finding::Findings;
@@ -41,33 +41,6 @@ use scope::Scope;
 ///
 /// It is not in the catalogue: there is nothing to process, so no level would change anything.
 pub(crate) const MALFORMED: &str = "json.syntax";
-
-/// The level of every rule unless one is overridden.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Profile {
-    /// Refuses what cannot be processed, warns about what is missing.
-    Lenient,
-    /// Refuses what cannot be processed, warns about the rest.
-    #[default]
-    Standard,
-    /// Refuses whatever the protocol does not publish.
-    Strict,
-}
-
-impl Profile {
-    /// Every profile.
-    pub const ALL: [Profile; 3] = [Profile::Lenient, Profile::Standard, Profile::Strict];
-
-    /// Returns the profile as settings spell it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Profile::Lenient => "lenient",
-            Profile::Standard => "standard",
-            Profile::Strict => "strict",
-        }
-    }
-}
 
 impl Rule {
     /// Returns the level of this rule in a profile.

@@ -3,7 +3,7 @@
 /// Returns the name among `known` that is nearest to `name`; the first of several.
 ///
 /// A right key in a wrong section counts as one letter off: `listen` is near to `http.listen`.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known.into_iter().min_by_key(|candidate| {
         let whole = distance(name, candidate);
         (whole.min(distance(key(name), key(candidate)) + 1), whole)

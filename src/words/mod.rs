@@ -1,5 +1,7 @@
 //! The words that every floor shares: who sent it, how strict a rule is, what was found wrong.
 
+pub(crate) mod nearest;
+
 use std::borrow::Cow;
 use std::fmt;
 
