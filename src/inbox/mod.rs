@@ -26,6 +26,7 @@
 
 #[cfg(test)]
 mod contract;
+pub(crate) mod reader;
 pub(crate) mod sqlite;
 
 use std::fmt;

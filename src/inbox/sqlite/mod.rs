@@ -17,6 +17,8 @@
 //! event whose attempts keep ending the process is given up on the third time.
 
 mod batch;
+#[cfg(test)]
+mod faults;
 mod lanes;
 mod loader;
 mod lock;
@@ -169,6 +171,8 @@ struct Shared {
     failed: watch::Sender<bool>,
     /// True when the writer has ended.
     ended: watch::Sender<bool>,
+    #[cfg(test)]
+    faults: faults::Faults,
 }
 
 /// The inbox in a directory, open for writing.
@@ -221,6 +225,8 @@ impl SqliteInbox {
             clock,
             failed: watch::Sender::new(false),
             ended: watch::Sender::new(false),
+            #[cfg(test)]
+            faults: faults::Faults::default(),
         });
         let writer = Writer {
             options: options.clone(),

@@ -123,7 +123,23 @@ impl Writer {
         }
     }
 
+    #[cfg(not(test))]
     fn commit(&self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
+        in_transaction(self.connection(), || self.write(batch, now))
+    }
+
+    #[cfg(test)]
+    fn commit(&self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
+        self.shared.faults.strike(self.connection(), |fails| {
+            in_transaction(self.connection(), || {
+                let commit = self.write(batch, now)?;
+                if fails { Err(super::faults::io_error()) } else { Ok(commit) }
+            })
+        })
+    }
+
+    /// Writes what one commit holds.
+    fn write(&self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
         let connection = self.connection();
         let ground = Ground {
             connection,
@@ -132,18 +148,16 @@ impl Writer {
             now,
             last_seq: self.last_seq,
         };
-        let low_water = self.shared.lanes.low_water();
-        in_transaction(connection, || {
-            let decisions = batch::insert(&ground, &mut batch.appends)?;
-            batch::write_outcomes(connection, &batch.outcomes)?;
-            let packed_to = packs::write(connection, &self.window, self.packed_to)?;
-            let moves = low_water >= self.low_water + LOW_WATER_STEP;
-            if moves {
-                schema::set_meta(connection, Meta::LowWater, low_water)?;
-            }
-            let low_water = if moves { low_water } else { self.low_water };
-            Ok(Commit { decisions, packed_to, low_water })
-        })
+        let decisions = batch::insert(&ground, &mut batch.appends)?;
+        batch::write_outcomes(connection, &batch.outcomes)?;
+        let packed_to = packs::write(connection, &self.window, self.packed_to)?;
+        let reached = self.shared.lanes.low_water();
+        let moves = reached >= self.low_water + LOW_WATER_STEP;
+        if moves {
+            schema::set_meta(connection, Meta::LowWater, reached)?;
+        }
+        let low_water = if moves { reached } else { self.low_water };
+        Ok(Commit { decisions, packed_to, low_water })
     }
 
     /// Lets everyone know of a commit: the window, then the lanes, then those who wait.

@@ -1,0 +1,385 @@
+//! What the commands read of an inbox, beside the process that has it open or without one.
+//!
+//! Reading never waits for the writer nor stops it. There is no index on what the filters name:
+//! a list walks the narrow rows from the newest on, some 100 ms for 1,000,000 events.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use uuid::Uuid;
+
+use super::sqlite::OpenError;
+use super::sqlite::pages::{time, warnings_from_rest};
+use super::sqlite::schema;
+use crate::event::{EventId, Flags};
+use crate::words::Violation;
+
+/// Why an inbox could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// It could not be opened.
+    #[error("the inbox cannot be opened")]
+    Open(#[source] OpenError),
+    /// It could not be read.
+    #[error("the inbox cannot be read")]
+    Read(#[source] rusqlite::Error),
+    /// The request could not be written.
+    #[error("the request cannot be written to the inbox")]
+    Request(#[source] rusqlite::Error),
+}
+
+/// How far an event is, as commands say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It is with the handler, or waits for it.
+    Pending,
+    /// The handler has taken it.
+    Done,
+    /// It was given up.
+    Dead,
+    /// It was refused by a rule and ACKed all the same.
+    Rejected,
+}
+
+impl Progress {
+    /// Every progress.
+    pub(crate) const ALL: [Progress; 4] =
+        [Progress::Pending, Progress::Done, Progress::Dead, Progress::Rejected];
+
+    /// Returns the word that commands take and print.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Progress::Pending => "pending",
+            Progress::Done => "done",
+            Progress::Dead => "dead",
+            Progress::Rejected => "rejected",
+        }
+    }
+}
+
+/// Which events a list shows; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    /// The action's name.
+    pub(crate) action: Option<String>,
+    /// The seller, verified or not.
+    pub(crate) seller: Option<String>,
+    /// The transaction's id.
+    pub(crate) transaction_id: Option<String>,
+    /// The order's id.
+    pub(crate) order_id: Option<String>,
+    /// How far the event is.
+    pub(crate) progress: Option<Progress>,
+}
+
+/// An event without its body.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    /// The event's id.
+    pub(crate) id: EventId,
+    /// Its place in the log.
+    pub(crate) seq: i64,
+    /// The action's name.
+    pub(crate) action: String,
+    /// The verified subscriber, or `unverified:` and the `bpp_id`.
+    pub(crate) seller: String,
+    /// The transaction's id.
+    pub(crate) transaction_id: Option<String>,
+    /// The message's id.
+    pub(crate) message_id: Option<String>,
+    /// The order's id.
+    pub(crate) order_id: Option<String>,
+    /// What the payload said of the state.
+    pub(crate) state: Option<String>,
+    /// When it was accepted.
+    pub(crate) received_at: DateTime<Utc>,
+    /// What else is to be known.
+    pub(crate) flags: Flags,
+    /// How far it is.
+    pub(crate) progress: Progress,
+    /// The round: 0 for the arrival.
+    pub(crate) replay: u32,
+    /// The attempts of this round that have ended.
+    pub(crate) attempts: u32,
+    /// When this round's first attempt began, if one has ended.
+    pub(crate) first_attempt_at: Option<DateTime<Utc>>,
+    /// When the next attempt is due.
+    pub(crate) next_at: Option<DateTime<Utc>>,
+    /// When this round was settled.
+    pub(crate) settled_at: Option<DateTime<Utc>>,
+    /// Why the last attempt failed.
+    pub(crate) error: Option<String>,
+}
+
+/// An event with its body.
+#[derive(Debug, Clone)]
+pub(crate) struct Detail {
+    /// What a list shows of it.
+    pub(crate) summary: Summary,
+    /// Rules that it breaks and that only warn.
+    pub(crate) warnings: Vec<Violation>,
+    /// The body as it came.
+    pub(crate) body: Bytes,
+    /// Whether a replay is requested that no process has taken up yet.
+    pub(crate) replay_requested: bool,
+}
+
+/// A callback that was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptRefusal {
+    /// When it came.
+    pub(crate) at: DateTime<Utc>,
+    /// The last segment of its path.
+    pub(crate) route: String,
+    /// Who it says it is from.
+    pub(crate) seller: String,
+    /// Whether its signature was verified.
+    pub(crate) verified: bool,
+    /// Why it was refused.
+    pub(crate) cause: String,
+    /// The JSON Pointer that the seller was told.
+    pub(crate) path: String,
+    /// What the seller was told.
+    pub(crate) message: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The beginning of the body.
+    pub(crate) body: Bytes,
+    /// How long the whole body was.
+    pub(crate) body_bytes: u64,
+}
+
+/// How many events there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Not settled.
+    pub(crate) pending: u64,
+    /// Taken by the handler.
+    pub(crate) done: u64,
+    /// Given up.
+    pub(crate) dead: u64,
+    /// Kept and not delivered.
+    pub(crate) rejected: u64,
+    /// Callbacks refused since the inbox was made, as far as they are written.
+    pub(crate) refused: u64,
+}
+
+/// What became of the wish for a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// The request is on the disk; the process that has the inbox, or the next one, takes it up.
+    Requested,
+    /// The event is not settled: it will be delivered anyway.
+    StillPending,
+    /// There is no such event.
+    Unknown,
+}
+
+/// Where the parts of `PROGRESS` come from.
+const FROM: &str = "FROM event e LEFT JOIN delivery d USING (seq)";
+
+/// The place of an event's progress in [`Progress::ALL`].
+const PROGRESS: &str = "CASE WHEN d.state IS NOT NULL THEN d.state
+     WHEN e.standing = 1 THEN 3 ELSE 0 END";
+
+const COLUMNS: &str = "e.id, e.seq, e.action, e.seller, e.transaction_id, e.message_id,
+     e.order_id, e.state, e.received_at, e.flags, d.replay, d.attempts, d.first_attempt_at,
+     d.next_at, d.settled_at, d.error";
+
+/// An inbox, open for reading.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens the inbox in `directory`.
+    pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
+        let file = existing(directory)?;
+        let connection = schema::open_reader(&file).map_err(Error::Open)?;
+        Ok(Self { connection })
+    }
+
+    /// Returns at most `limit` events that match, newest first.
+    pub(crate) fn events(&self, filter: &Filter, limit: usize) -> Result<Vec<Summary>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS}, {PROGRESS} {FROM}
+             WHERE (:action IS NULL OR e.action = :action)
+             AND (:seller IS NULL OR e.seller IN (:seller, 'unverified:' || :seller))
+             AND (:transaction IS NULL OR e.transaction_id = :transaction)
+             AND (:order IS NULL OR e.order_id = :order)
+             AND (:progress IS NULL OR {PROGRESS} = :progress)
+             ORDER BY e.seq DESC LIMIT :limit"
+        );
+        let progress = filter
+            .progress
+            .and_then(|wanted| Progress::ALL.iter().position(|progress| *progress == wanted));
+        let read = || {
+            self.connection
+                .prepare(&sql)?
+                .query_map(
+                    named_params! {
+                        ":action": filter.action,
+                        ":seller": filter.seller,
+                        ":transaction": filter.transaction_id,
+                        ":order": filter.order_id,
+                        ":progress": progress,
+                        ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+                    },
+                    summary,
+                )?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(Error::Read)
+    }
+
+    /// Returns at most `limit` dead letters, newest first.
+    pub(crate) fn dead_letters(&self, limit: usize) -> Result<Vec<Summary>, Error> {
+        let filter = Filter { progress: Some(Progress::Dead), ..Filter::default() };
+        self.events(&filter, limit)
+    }
+
+    /// Returns the event with this id.
+    pub(crate) fn event(&self, id: EventId) -> Result<Option<Detail>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS}, {PROGRESS}, e.warnings, b.body, r.seq IS NOT NULL
+             {FROM} JOIN body b USING (seq) LEFT JOIN replay_request r USING (seq)
+             WHERE e.id = ?1"
+        );
+        let detail = |row: &Row<'_>| {
+            Ok(Detail {
+                summary: summary(row)?,
+                warnings: warnings_from_rest(row.get::<_, Option<String>>(17)?.as_deref()),
+                body: Bytes::from(row.get::<_, Vec<u8>>(18)?),
+                replay_requested: row.get(19)?,
+            })
+        };
+        self.connection
+            .query_row(&sql, [id.uuid().as_bytes()], detail)
+            .optional()
+            .map_err(Error::Read)
+    }
+
+    /// Returns at most `limit` refusals, newest first.
+    pub(crate) fn refusals(&self, limit: usize) -> Result<Vec<KeptRefusal>, Error> {
+        let read = || {
+            self.connection
+                .prepare(
+                    "SELECT at, route, seller, verified, cause, path, message, status, body,
+                     body_bytes FROM refusal ORDER BY seq DESC LIMIT ?1",
+                )?
+                .query_map([limit], |row| {
+                    Ok(KeptRefusal {
+                        at: time(row.get(0)?),
+                        route: row.get(1)?,
+                        seller: row.get(2)?,
+                        verified: row.get(3)?,
+                        cause: row.get(4)?,
+                        path: row.get(5)?,
+                        message: row.get(6)?,
+                        status: row.get(7)?,
+                        body: Bytes::from(row.get::<_, Vec<u8>>(8)?),
+                        body_bytes: row.get(9)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(Error::Read)
+    }
+
+    /// Counts what there is.
+    pub(crate) fn totals(&self) -> Result<Totals, Error> {
+        let sql = format!("SELECT {PROGRESS}, count(*) {FROM} GROUP BY 1");
+        let read = || {
+            let mut totals = Totals::default();
+            let mut statement = self.connection.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let count = row.get(1)?;
+                match progress(row, 0)? {
+                    Progress::Pending => totals.pending = count,
+                    Progress::Done => totals.done = count,
+                    Progress::Dead => totals.dead = count,
+                    Progress::Rejected => totals.rejected = count,
+                }
+            }
+            totals.refused = self.connection.query_row(
+                "SELECT coalesce(sum(refused), 0) FROM refusal_count",
+                [],
+                |row| row.get(0),
+            )?;
+            Ok(totals)
+        };
+        read().map_err(Error::Read)
+    }
+}
+
+/// Asks for another round of a settled event. The process that has the inbox takes the request
+/// up at its next look; without one, the next that opens it does.
+pub(crate) fn request_replay(
+    directory: &Path,
+    id: EventId,
+    now: DateTime<Utc>,
+) -> Result<Replay, Error> {
+    let file = existing(directory)?;
+    let connection = schema::open_requester(&file).map_err(Error::Open)?;
+    let found = connection
+        .query_row(
+            &format!("SELECT e.seq, {PROGRESS} {FROM} WHERE e.id = ?1"),
+            [id.uuid().as_bytes()],
+            |row| Ok((row.get::<_, i64>(0)?, progress(row, 1)?)),
+        )
+        .optional()
+        .map_err(Error::Read)?;
+    match found {
+        None => Ok(Replay::Unknown),
+        Some((_, Progress::Pending)) => Ok(Replay::StillPending),
+        Some((seq, Progress::Done | Progress::Dead | Progress::Rejected)) => {
+            connection
+                .execute(
+                    "INSERT OR IGNORE INTO replay_request VALUES (?1, ?2)",
+                    (seq, now.timestamp_micros()),
+                )
+                .map_err(Error::Request)?;
+            Ok(Replay::Requested)
+        }
+    }
+}
+
+fn existing(directory: &Path) -> Result<std::path::PathBuf, Error> {
+    let file = directory.join(schema::FILE);
+    if file.exists() { Ok(file) } else { Err(Error::Open(OpenError::NoInbox)) }
+}
+
+fn progress(row: &Row<'_>, column: usize) -> rusqlite::Result<Progress> {
+    let place: usize = row.get(column)?;
+    Progress::ALL
+        .get(place)
+        .copied()
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, place.cast_signed() as i64))
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
+    let at = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(time));
+    Ok(Summary {
+        id: EventId::new(Uuid::from_bytes(row.get(0)?)),
+        seq: row.get(1)?,
+        action: row.get(2)?,
+        seller: row.get(3)?,
+        transaction_id: row.get(4)?,
+        message_id: row.get(5)?,
+        order_id: row.get(6)?,
+        state: row.get(7)?,
+        received_at: time(row.get(8)?),
+        flags: Flags::from_bits(row.get(9)?),
+        replay: row.get::<_, Option<u32>>(10)?.unwrap_or(0),
+        attempts: row.get::<_, Option<u32>>(11)?.unwrap_or(0),
+        first_attempt_at: at(12)?,
+        next_at: at(13)?,
+        settled_at: at(14)?,
+        error: row.get(15)?,
+        progress: progress(row, 16)?,
+    })
+}

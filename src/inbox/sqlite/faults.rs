@@ -1,0 +1,50 @@
+//! Faults that a test plants into the next commits.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use rusqlite::{Connection, ffi};
+
+/// What happens to a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The file may not grow: SQLite itself finds no room.
+    NoRoom,
+    /// An I/O error before the commit: the batch is not on the disk.
+    Lost,
+    /// An I/O error after the commit: the batch is on the disk, and nobody knows.
+    Kept,
+}
+
+/// The faults of the next commits, one each.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Mutex<VecDeque<Fault>>);
+
+impl Faults {
+    pub(super) fn plant(&self, fault: Fault) {
+        self.0.lock().unwrap().push_back(fault);
+    }
+
+    /// Runs a commit under the next fault.
+    pub(super) fn strike<T>(
+        &self,
+        connection: &Connection,
+        commit: impl FnOnce(bool) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let fault = self.0.lock().unwrap().pop_front();
+        let limit = |pages: i64| {
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        };
+        if fault == Some(Fault::NoRoom) {
+            limit(1);
+        }
+        let result = commit(fault == Some(Fault::Lost));
+        limit(0x7fff_ffff);
+        if fault == Some(Fault::Kept) { result.and_then(|_| Err(io_error())) } else { result }
+    }
+}
+
+/// Returns the error of a disk that fails.
+pub(super) fn io_error() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_FSYNC), None)
+}
