@@ -123,15 +123,6 @@ impl fmt::Display for Flags {
     }
 }
 
-/// What events are serial by: the seller and the transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct LaneKey {
-    /// The verified subscriber, else `unverified:` and the `bpp_id` of the context.
-    pub(crate) seller: String,
-    /// The transaction; empty when the callback names none.
-    pub(crate) transaction_id: String,
-}
-
 /// A callback that was accepted, as a handler sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -238,14 +229,6 @@ impl OrderEvent {
         match &self.sender {
             Some(sender) => sender.subscriber().as_str().to_owned(),
             None => format!("unverified:{}", self.context.bpp_id.as_deref().unwrap_or("")),
-        }
-    }
-
-    /// Returns the lane in which the event stands.
-    pub(crate) fn lane_key(&self) -> LaneKey {
-        LaneKey {
-            seller: self.seller(),
-            transaction_id: self.context.transaction_id.clone().unwrap_or_default(),
         }
     }
 }

@@ -1,3 +1,7 @@
-//! The `beckn-receiver` binary.
+//! The `beckn-receiver` binary: the arguments go to the library's command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    beckn_receiver::cli::run(std::env::args_os())
+}

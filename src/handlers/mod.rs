@@ -1,3 +1,3 @@
 //! Ready-made order-event handlers.
 
-pub mod print;
+pub(crate) mod print;

@@ -119,15 +119,6 @@ fn are_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns whether the text is a decimal number: `[+-]?([0-9]*[.])?[0-9]+`.
-pub(super) fn is_decimal(text: &str) -> bool {
-    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
-    match text.split_once('.') {
-        Some((whole, part)) => (whole.is_empty() || are_digits(whole)) && are_digits(part),
-        None => are_digits(text),
-    }
-}
-
 /// Returns whether the text is a latitude and a longitude in degrees; a blank may follow the comma.
 pub(super) fn is_gps(text: &str) -> bool {
     let Some((latitude, longitude)) = text.split_once(',') else { return false };
@@ -259,15 +250,6 @@ mod tests {
                 "", "P", "PT", "P1DT", "PT30s", "pt30s", "P24H", "PT1D", "30S", "PT5M1H",
                 "P1.5DT1H", "PT.5S", "PT1.S", "PT1.2.3S", "PTS", "-PT1S", "PT1HÄ",
             ],
-        );
-    }
-
-    #[test]
-    fn a_decimal_may_be_negative_and_has_digits_after_its_point() {
-        check(
-            is_decimal,
-            &["0", "530.00", "-20", "+1.5", ".5", "007"],
-            &["", "-", ".", "1.", "1.2.3", "1e3", "1,000", "₹20", "free", "--1"],
         );
     }
 

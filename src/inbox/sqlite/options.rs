@@ -44,6 +44,7 @@ pub(crate) struct Options {
 
 impl Options {
     /// Returns the defaults for an inbox in the directory `path`.
+    #[cfg(test)]
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),

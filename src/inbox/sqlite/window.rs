@@ -97,6 +97,7 @@ impl Window {
     }
 
     /// Returns how many events it holds.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

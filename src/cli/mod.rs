@@ -1,0 +1,125 @@
+//! The command line: one file a command.
+//!
+//! # Constraints
+//! - Results go to standard output, everything else to standard error.
+//! - Exit codes: 0 as asked, 1 the answer is "no" or it failed, 2 the command line is wrong.
+//! - Text from outside is cut and escaped before it reaches a terminal.
+
+mod check;
+mod events;
+mod health;
+mod serve;
+mod show;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::receiver::LoadError;
+
+/// The settings file that is looked for when none is named.
+const SETTINGS_FILE: &str = "config.toml";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "beckn-receiver",
+    version,
+    about = "Receives Beckn / ONDC callbacks for a buyer app",
+    long_about = "Receives the callbacks that Beckn / ONDC seller apps (BPPs) POST to a buyer app \
+        (BAP): /on_status, /on_update, /on_track and the others at the same bap_uri.\n\n\
+        If it answered ACK, the callback is on disk, and it will reach your code at least once, in \
+        order within its transaction - or you will be told.",
+    after_help = "Try it:\n  \
+        beckn-receiver                                   serve with ./config.toml or the defaults\n  \
+        beckn-receiver check examples/payloads/*.json    what would be answered, without a server\n  \
+        beckn-receiver events --state dead               what was given up\n  \
+        beckn-receiver replay 0198…                      hand an event over again\n\n\
+        Every setting of config.toml can be set by a variable: http.listen is\n  \
+        BECKN_RECEIVER_HTTP__LISTEN=0.0.0.0:8080"
+)]
+struct Arguments {
+    /// The settings file [default: ./config.toml if there is one, else the built-in defaults]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take callbacks in and print their events (the default)
+    Serve,
+    /// Say what would be answered to callbacks in files, without a server
+    Check(check::Arguments),
+    /// List events, newest first; beside a running receiver or without one
+    Events(events::Arguments),
+    /// Show one event: what came, its attempts, its warnings and oddities
+    Show(show::Arguments),
+    /// List the events that were given up, with the reason
+    DeadLetters(events::DeadLetters),
+    /// List the callbacks that were refused, with the reason
+    Refusals(events::Refusals),
+    /// Hand events over again, done or dead
+    Replay(events::Replay),
+    /// Ask a running receiver whether it can take callbacks (for container health checks)
+    Health(health::Arguments),
+}
+
+/// A failure that ends a command, told to the person at the terminal.
+type Failure = Box<dyn std::error::Error>;
+
+/// Runs the command line with these arguments, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(help_or_mistake) => {
+            let code = if help_or_mistake.use_stderr() { 2 } else { 0 };
+            // Nothing can be said when even this cannot be printed.
+            let _ = help_or_mistake.print();
+            return ExitCode::from(code);
+        }
+    };
+    match obey(arguments) {
+        Ok(code) => code,
+        Err(failure) => {
+            tell(failure.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let config = load(arguments.config.as_deref())?;
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(config),
+        Command::Check(arguments) => check::run(&config, &arguments),
+        Command::Events(arguments) => events::list(&config, &arguments),
+        Command::Show(arguments) => show::run(&config, &arguments),
+        Command::DeadLetters(arguments) => events::dead_letters(&config, &arguments),
+        Command::Refusals(arguments) => events::refusals(&config, &arguments),
+        Command::Replay(arguments) => events::replay(&config, &arguments),
+        Command::Health(arguments) => health::run(&config, &arguments),
+    }
+}
+
+fn load(named: Option<&Path>) -> Result<Config, LoadError> {
+    match named {
+        Some(file) => Config::load(file),
+        None if Path::new(SETTINGS_FILE).exists() => Config::load(SETTINGS_FILE),
+        None => Config::from_environment(),
+    }
+}
+
+/// Prints a failure and what caused it, each once.
+fn tell(failure: &dyn std::error::Error) {
+    eprintln!("beckn-receiver: {failure}");
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}

@@ -1,0 +1,60 @@
+//! `serve`: the receiver with the `print` handler, until a signal.
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use crate::config::{Config, LogFormat};
+use crate::handlers::print::Print;
+use crate::receiver::{Receiver, Server, shutdown_signal};
+
+pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
+    start_log(&config)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if config.server.worker_threads > 0 {
+        runtime.worker_threads(config.server.worker_threads);
+    }
+    let runtime = runtime.enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<ExitCode, Failure> {
+    // Taken before anything is bound: a signal that comes early still ends it in order.
+    let stop = shutdown_signal();
+    config.check_exposure()?;
+    let inbox = config.inbox.path.clone();
+    let receiver = Receiver::builder(config).start(Print::default()).await?;
+    let server = receiver.bind().await?;
+    greet(&server, &inbox)?;
+    server.run(stop).await?;
+    tracing::info!("stopped: everything that was ACKed is kept");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where it listens, where the data lies, and what to try; for the person who started it.
+fn greet(server: &Server, inbox: &std::path::Path) -> std::io::Result<()> {
+    let callbacks = server.callbacks_address()?;
+    let data = std::path::absolute(inbox)?;
+    eprintln!("callbacks   http://{callbacks}/on_status, /on_update, /on_track, …");
+    eprintln!("operations  http://{}/livez, /readyz", server.operations_address()?);
+    eprintln!("inbox       {}", data.display());
+    eprintln!(
+        "try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \
+         http://{callbacks}/on_status"
+    );
+    tracing::info!(listen = %callbacks, inbox = %data.display(), "ready");
+    Ok(())
+}
+
+fn start_log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::builder().parse(&config.log.level)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => {
+            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! The public side: takes a POST, lets the intake accept it, and answers.
+//!
+//! # Constraints
+//! - Every answer is the acknowledgement envelope, `application/json`, without the context.
+//! - [`answer`] is the one place where a reason becomes a status and a NACK.
+//! - What the seller is told names what it can mend; what failed on our side stays in the log.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::body;
+use crate::beckn::action::Action;
+use crate::beckn::answer::{self, Code, ErrorType, INTERNAL_ERROR, INVALID_RESPONSE, Nack};
+use crate::clock::Clock;
+use crate::inbox::{self, Refusal};
+use crate::intake::{Intake, Refused, Rejection};
+
+/// How callbacks are taken and answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Only paths below it are served; empty for any prefix.
+    pub(crate) base_path: String,
+    /// Whether callbacks other than on_status, on_update and on_track are unknown paths.
+    pub(crate) refuse_other_actions: bool,
+    pub(crate) body_limit: usize,
+    pub(crate) in_flight_bytes: usize,
+    pub(crate) in_flight_requests: usize,
+    pub(crate) request_timeout: Duration,
+    /// The status of a NACK for what the seller has to mend.
+    pub(crate) nack_status: StatusCode,
+    /// When a seller may try again, in seconds.
+    pub(crate) retry_after: u64,
+}
+
+/// What a request is served with.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    intake: Intake,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    bytes: Semaphore,
+    requests: Semaphore,
+    draining: AtomicBool,
+}
+
+impl Desk {
+    /// Lays out the desk.
+    pub(crate) fn new(intake: Intake, clock: Arc<dyn Clock>, options: Options) -> Self {
+        let bytes = Semaphore::new(options.in_flight_bytes.min(Semaphore::MAX_PERMITS));
+        let requests = Semaphore::new(options.in_flight_requests.min(Semaphore::MAX_PERMITS));
+        Self { intake, clock, options, bytes, requests, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on every callback is answered 503.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Returns whether callbacks are turned away because of the shutdown.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// Why a request is not ACKed.
+#[derive(Debug)]
+enum Trouble {
+    UnknownPath,
+    Method(Action),
+    Encoding,
+    Body(body::Error),
+    TooManyRequests,
+    Draining,
+    Late,
+    Rejected(Rejection),
+}
+
+/// Returns the router that takes callbacks at any path that ends in an action.
+pub(crate) fn router(desk: Arc<Desk>) -> Router {
+    let retry_after = desk.options.retry_after;
+    Router::new()
+        .fallback(take)
+        .with_state(desk)
+        .layer(CatchPanicLayer::custom(move |panic| internal(panic, retry_after)))
+}
+
+async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let route = last_segment(parts.uri.path());
+    let taken = serve(&desk, parts.method, parts.uri.path(), &parts.headers, body);
+    let outcome = tokio::time::timeout(desk.options.request_timeout, taken).await;
+    match outcome.unwrap_or(Err(Trouble::Late)) {
+        Ok(()) => acknowledgement(StatusCode::OK, Bytes::from_static(answer::ACK.as_bytes())),
+        Err(trouble) => {
+            let (status, nack) = answer(&trouble, desk.options.nack_status);
+            tracing::debug!(status = status.as_u16(), code = nack.code, "refused a callback");
+            let response = respond(status, &nack, &trouble, desk.options.retry_after);
+            keep_refusal(&desk, route, status, nack, trouble);
+            response
+        }
+    }
+}
+
+async fn serve(
+    desk: &Desk,
+    method: Method,
+    path: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(), Trouble> {
+    let action = route(&desk.options, path).ok_or(Trouble::UnknownPath)?;
+    if method != Method::POST {
+        return Err(Trouble::Method(action));
+    }
+    if desk.is_draining() {
+        return Err(Trouble::Draining);
+    }
+    check_headers(headers, desk.options.body_limit)?;
+    let _place = desk.requests.try_acquire().map_err(|_full| Trouble::TooManyRequests)?;
+    let (bytes, _room) =
+        body::read(body, desk.options.body_limit, &desk.bytes).await.map_err(Trouble::Body)?;
+    let receipt =
+        desk.intake.accept(action, bytes, desk.clock.now()).await.map_err(Trouble::Rejected)?;
+    tracing::debug!(action = action.as_str(), receipt = ?receipt, "accepted a callback");
+    Ok(())
+}
+
+/// Refuses by the header what need not be read for it.
+fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), Trouble> {
+    let identity = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    if !identity {
+        return Err(Trouble::Encoding);
+    }
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Trouble::Body(body::Error::TooLong { limit }));
+    }
+    Ok(())
+}
+
+/// Returns the last segment that is not empty: sellers join `bap_uri` and action with too many
+/// slashes or a trailing one.
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or("")
+}
+
+fn route(options: &Options, path: &str) -> Option<Action> {
+    let below = path.strip_prefix(options.base_path.trim_end_matches('/'))?;
+    if !options.base_path.is_empty() && below.trim_matches('/').contains('/') {
+        return None;
+    }
+    let action = below.starts_with('/').then(|| Action::from_name(last_segment(below)))??;
+    (action.follows_an_order() || !options.refuse_other_actions).then_some(action)
+}
+
+/// Turns a reason into the status and the NACK: design decision D1, row by row.
+fn answer(trouble: &Trouble, nack_status: StatusCode) -> (StatusCode, Nack) {
+    let unfit = |status, message: &str| (status, core(INVALID_RESPONSE, message));
+    let later = |message: &str| (StatusCode::SERVICE_UNAVAILABLE, core(INTERNAL_ERROR, message));
+    match trouble {
+        Trouble::Rejected(Rejection::Refused(refused, _body)) => (nack_status, nack_of(refused)),
+        Trouble::Rejected(Rejection::Unavailable(error)) => later(match error {
+            inbox::Error::QueueFull | inbox::Error::TooManyUnsettled => {
+                "too many callbacks are waiting, please retry"
+            }
+            inbox::Error::NoSpace | inbox::Error::Engine(_) => {
+                "the callback could not be kept, please retry"
+            }
+            inbox::Error::Closed => "the receiver is stopping, please retry",
+        }),
+        Trouble::UnknownPath => unfit(
+            StatusCode::NOT_FOUND,
+            "expected a path that ends in a callback's name, as /on_status",
+        ),
+        Trouble::Method(action) => {
+            unfit(StatusCode::METHOD_NOT_ALLOWED, &format!("expected POST /{action}"))
+        }
+        Trouble::Encoding => unfit(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "expected a body without Content-Encoding, which the signature does not cover",
+        ),
+        Trouble::Body(body::Error::TooLong { limit }) => unfit(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("expected a body of at most {limit} bytes"),
+        ),
+        Trouble::Body(body::Error::NoRoom) | Trouble::TooManyRequests => {
+            later("too many callbacks are in flight, please retry")
+        }
+        Trouble::Body(body::Error::Broken(_)) | Trouble::Late => {
+            later("the body did not come in time, or could not be kept in time, please retry")
+        }
+        Trouble::Draining => later("the receiver is stopping, please retry"),
+    }
+}
+
+fn core(code: Code, message: &str) -> Nack {
+    Nack {
+        error_type: ErrorType::Core,
+        code: code.code.to_owned(),
+        path: String::new(),
+        message: message.to_owned(),
+    }
+}
+
+fn nack_of(refused: &Refused) -> Nack {
+    Nack {
+        error_type: refused.error_type,
+        code: refused.code.clone(),
+        path: refused.path.clone(),
+        message: refused.message.clone(),
+    }
+}
+
+fn respond(status: StatusCode, nack: &Nack, trouble: &Trouble, retry_after: u64) -> Response {
+    let mut response = acknowledgement(status, nack.body().into());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+    }
+    if matches!(trouble, Trouble::Method(_)) {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
+}
+
+fn acknowledgement(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Keeps what the seller has to mend; what failed on our side is logged instead.
+fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, trouble: Trouble) {
+    let (cause, seller, body) = match trouble {
+        Trouble::Rejected(Rejection::Refused(refused, body)) => {
+            (refused.cause, refused.seller, body)
+        }
+        Trouble::Rejected(Rejection::Unavailable(error)) => {
+            tracing::warn!(error = %chain(&error), "answered 503: a callback could not be kept");
+            return;
+        }
+        Trouble::Body(body::Error::TooLong { .. }) => unread("http.body_too_long"),
+        Trouble::UnknownPath => unread("http.path"),
+        Trouble::Method(_) => unread("http.method"),
+        Trouble::Encoding => unread("http.encoding"),
+        Trouble::Body(body::Error::NoRoom | body::Error::Broken(_))
+        | Trouble::TooManyRequests
+        | Trouble::Draining
+        | Trouble::Late => return,
+    };
+    desk.intake.inbox.refuse(Refusal {
+        at: desk.clock.now(),
+        route: route.chars().take(64).collect(),
+        seller,
+        verified: false,
+        cause,
+        path: nack.path,
+        message: nack.message,
+        status: status.as_u16(),
+        body,
+    });
+}
+
+fn unread(cause: &'static str) -> (&'static str, String, Bytes) {
+    (cause, "unverified:".to_owned(), Bytes::new())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The answer to a bug of ours. The panic's text may hold what a seller sent, so it is not logged.
+fn internal(_panic: Box<dyn Any + Send>, retry_after: u64) -> Response {
+    tracing::error!("answered 500: a panic while a callback was served");
+    let nack = core(INTERNAL_ERROR, "internal error, please retry");
+    let mut response = acknowledgement(StatusCode::INTERNAL_SERVER_ERROR, nack.body().into());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+    response
+}

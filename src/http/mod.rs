@@ -1,0 +1,12 @@
+//! Everything that speaks HTTP to the outside: the callbacks' router, the operations' router, and
+//! the accept loop of `serve`.
+//!
+//! # Constraints
+//! - Only [`callbacks`] turns a rejection into an answer.
+//! - What grows by input has a bound: the body, the bytes and requests in flight, the connections,
+//!   the time for a header and for a request.
+
+pub(crate) mod body;
+pub(crate) mod callbacks;
+pub(crate) mod operations;
+pub(crate) mod serve;

@@ -1,0 +1,232 @@
+//! The first half of a callback's life: parse → check → append.
+//!
+//! # Constraints
+//! - Nothing here speaks HTTP: a [`Rejection`] says why, `http::callbacks` says it to the seller.
+//! - The answer waits for the append and for nothing that comes after it.
+//! - The typed models are parsed before the ACK, once; the event moves into the inbox with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+
+use crate::beckn::action::Action;
+use crate::beckn::answer::{self, ErrorType};
+use crate::beckn::callback::{Callback, Malformed};
+use crate::buyer_rule::{ErasedRule, Refuse};
+use crate::event::{Flag, OrderEvent};
+use crate::inbox::{self, Inbox, Receipt, Record, Standing};
+use crate::rules::{self, Findings, Rules};
+use crate::words::Violation;
+
+/// Takes callbacks in.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) inbox: Arc<dyn Inbox>,
+    pub(crate) rules: Rules,
+    pub(crate) buyer_rules: Vec<Arc<dyn ErasedRule>>,
+    /// How long all buyer's rules together may take.
+    pub(crate) deadline: Duration,
+    pub(crate) rejected: Rejected,
+}
+
+/// What becomes of a callback that a rule refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// It is answered with a NACK.
+    Nack,
+    /// It is answered ACK and kept, not delivered.
+    Keep,
+    /// It is answered ACK, kept and delivered.
+    Deliver,
+}
+
+/// Why a callback is not accepted.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// It does not satisfy a rule; the body comes back with it.
+    Refused(Box<Refused>, Bytes),
+    /// It could not be kept; the seller may try again.
+    Unavailable(inbox::Error),
+}
+
+/// Which rule a callback breaks, and what the seller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// The rule.
+    pub(crate) cause: &'static str,
+    pub(crate) code: String,
+    pub(crate) error_type: ErrorType,
+    /// A JSON Pointer.
+    pub(crate) path: String,
+    /// What was expected and what was found.
+    pub(crate) message: String,
+    /// Who it says it is from, as far as it could be read.
+    pub(crate) seller: String,
+}
+
+impl Intake {
+    /// Takes one callback in: when this returns a receipt, the callback is durable.
+    ///
+    /// # Errors
+    /// A rule refuses it, or the inbox cannot keep it.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has kept the callback or it has not; see the inbox's contract.
+    pub(crate) async fn accept(
+        &self,
+        action: Action,
+        body: Bytes,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, Rejection> {
+        let callback = match Callback::parse(&body) {
+            Ok(callback) => callback,
+            Err(malformed) => {
+                let refused = Box::new(refused_as_malformed(&malformed));
+                let entry = Entry::new(action, Callback::default(), body, now);
+                return self.turn_away(refused, entry).await;
+            }
+        };
+        let findings = self.rules.check(action, &callback, now);
+        let mut refused = refused_by_ours(&findings, &callback);
+        let mut skipped = false;
+        if refused.is_none() && !self.buyer_rules.is_empty() {
+            (refused, skipped) = self.ask_buyer(action, &callback).await;
+        }
+        let mut entry = Entry::new(action, callback, body, now);
+        entry.event.warnings = findings.enforced;
+        entry.event.warnings.extend(findings.warnings);
+        if skipped {
+            entry.event.flags.insert(Flag::RuleSkipped);
+        }
+        match refused {
+            Some(refused) => self.turn_away(refused, entry).await,
+            None => self.append(entry).await,
+        }
+    }
+
+    async fn append(&self, entry: Entry) -> Result<Receipt, Rejection> {
+        self.inbox.append(entry.record, entry.event).await.map_err(Rejection::Unavailable)
+    }
+
+    /// Refuses a callback, or keeps it as rejected when everything is to be ACKed.
+    async fn turn_away(
+        &self,
+        refused: Box<Refused>,
+        mut entry: Entry,
+    ) -> Result<Receipt, Rejection> {
+        entry.record.standing = match self.rejected {
+            Rejected::Nack => return Err(Rejection::Refused(refused, entry.event.body)),
+            Rejected::Keep => Standing::Rejected,
+            Rejected::Deliver => Standing::Pending,
+        };
+        entry.event.flags.insert(Flag::Rejected);
+        if entry.event.warnings.iter().all(|warning| warning.rule != refused.cause) {
+            let Refused { cause, path, message, .. } = *refused;
+            entry.event.warnings.insert(0, Violation::new(cause, path, message));
+        }
+        self.append(entry).await
+    }
+
+    /// Asks the buyer's rules one after the other, until one refuses or the deadline is over.
+    /// Returns the refusal, and whether a rule was passed over.
+    async fn ask_buyer(&self, action: Action, callback: &Callback) -> (Option<Box<Refused>>, bool) {
+        let mut skipped = false;
+        let deadline = tokio::time::Instant::now() + self.deadline;
+        for rule in &self.buyer_rules {
+            let answer = std::panic::AssertUnwindSafe(async { rule.check(action, callback).await });
+            match tokio::time::timeout_at(deadline, answer.catch_unwind()).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(refuse))) => {
+                    let refused = refused_by_buyer(rule.name(), refuse, callback);
+                    return (Some(Box::new(refused)), skipped);
+                }
+                Ok(Err(_panic)) => {
+                    tracing::error!(
+                        rule = rule.name(),
+                        "a buyer's rule panicked, it was passed over"
+                    );
+                    skipped = true;
+                }
+                Err(_elapsed) => {
+                    tracing::warn!(rule = rule.name(), "a buyer's rule did not answer in time");
+                    return (None, true);
+                }
+            }
+        }
+        (None, skipped)
+    }
+}
+
+/// A callback on its way into the inbox.
+struct Entry {
+    record: Record,
+    event: Box<OrderEvent>,
+}
+
+impl Entry {
+    fn new(action: Action, callback: Callback, body: Bytes, now: DateTime<Utc>) -> Self {
+        let record = Record {
+            message: callback.content.message.clone(),
+            error: callback.content.error.clone(),
+            standing: Standing::Pending,
+        };
+        let repaired = callback.shape.bom || callback.shape.trailing_comma.is_some();
+        let other_payload = rules::carries_another_payload(action, &callback);
+        let mut event = OrderEvent::new(action, callback, body, now);
+        if repaired {
+            event.flags.insert(Flag::Repaired);
+        }
+        if other_payload {
+            event.flags.insert(Flag::OtherPayload);
+        }
+        Self { record, event: Box::new(event) }
+    }
+}
+
+fn refused_as_malformed(malformed: &Malformed) -> Refused {
+    Refused {
+        cause: rules::MALFORMED,
+        code: answer::INVALID_RESPONSE.code.to_owned(),
+        error_type: ErrorType::JsonSchema,
+        path: String::new(),
+        message: malformed.to_string(),
+        seller: "unverified:".to_owned(),
+    }
+}
+
+/// Returns what the seller is told of the first violation that is enforced, and how many more
+/// violations there are.
+fn refused_by_ours(findings: &Findings, callback: &Callback) -> Option<Box<Refused>> {
+    let first = findings.enforced.first()?;
+    let rule = rules::find(&first.rule).expect("our rules make violations of our rules");
+    let message = match findings.enforced.len() + findings.warnings.len() - 1 {
+        0 => first.message.clone(),
+        others => format!("{} (and {others} more)", first.message),
+    };
+    Some(Box::new(Refused {
+        cause: rule.name,
+        code: rule.code.code.to_owned(),
+        error_type: rule.error_type,
+        path: first.path.clone(),
+        message,
+        seller: claimed_seller(callback),
+    }))
+}
+
+fn refused_by_buyer(rule: &'static str, refuse: Refuse, callback: &Callback) -> Refused {
+    Refused {
+        cause: rule,
+        code: refuse.code,
+        error_type: refuse.error_type,
+        path: refuse.path,
+        message: refuse.message,
+        seller: claimed_seller(callback),
+    }
+}
+
+fn claimed_seller(callback: &Callback) -> String {
+    format!("unverified:{}", callback.context.bpp_id.as_deref().unwrap_or(""))
+}
