@@ -1,0 +1,127 @@
+//! The command line, as a person or a script uses it.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::harness::{Recorder, TestReceiver, binary, on_status, sample};
+
+/// Runs the binary on the inbox below a test's directory.
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    binary()
+        .current_dir(directory)
+        .env("BECKN_RECEIVER_INBOX__PATH", directory.join("inbox"))
+        .args(arguments)
+        .output()
+        .expect("the binary runs")
+}
+
+/// Runs a command that has to succeed, and returns what it printed.
+#[track_caller]
+pub(crate) fn output(directory: &Path, arguments: &[&str]) -> String {
+    let output = run(directory, arguments);
+    let (out, err) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{arguments:?}: {out}{err}");
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_listed_and_shown_beside_a_running_receiver() {
+    let recorder = Recorder::new();
+    let receiver = TestReceiver::start("", recorder.clone()).await;
+    receiver.accept("/on_status", on_status("t1", "m1", "Accepted")).await;
+    receiver.accept("/on_status", on_status("t2", "m1", "Packed")).await;
+    let events = recorder.wait_for(2).await;
+    receiver.settle().await;
+    let inbox = receiver.inbox();
+    let listed = output(&inbox, &["events"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(listed.lines().next().unwrap().contains("O-t2"), "newest first: {listed}");
+    let narrowed = output(&inbox, &["events", "--transaction", "t1"]);
+    assert!(narrowed.contains("O-t1") && !narrowed.contains("O-t2"), "{narrowed}");
+    let id = events[0].id.to_string();
+    let shown = output(&inbox, &["show", &id]);
+    assert!(shown.contains("O-t1") && shown.contains("done"), "{shown}");
+    assert!(!shown.contains("\"order\""), "the body only when asked for: {shown}");
+    let body = output(&inbox, &["show", &id, "--body"]);
+    assert_eq!(body, on_status("t1", "m1", "Accepted"));
+    let json = output(&inbox, &["events", "--json"]);
+    for line in json.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(event["action"], "on_status");
+    }
+    receiver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_listed_with_what_the_seller_was_told() {
+    let receiver = TestReceiver::start("", Recorder::new()).await;
+    receiver.post("/on_status", on_status("t", "m", "A").replace("on_status", "on_track")).await;
+    let directory = receiver.stop().await;
+    let listed = output(directory.path(), &["refusals"]);
+    assert!(listed.contains("context.action") && listed.contains("seller.example"), "{listed}");
+}
+
+#[test]
+fn check_says_what_would_be_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = sample("on_status_ondc_1_2_5.json");
+    let good = good.to_str().unwrap();
+    let accepted = output(directory.path(), &["check", good]);
+    assert!(accepted.contains("ACK to /on_status"), "{accepted}");
+    let wrong = run(directory.path(), &["check", "--route", "on_track", good]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let text = String::from_utf8(wrong.stdout).unwrap();
+    assert!(text.contains("NACK") && text.contains("/context/action"), "{text}");
+    let json = output(directory.path(), &["check", "--json", good]);
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["answer"], "ACK");
+}
+
+#[test]
+fn mistakes_are_told_on_standard_error_with_a_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |arguments: &[&str], code: i32, text: &str| {
+        let output = run(directory.path(), arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        assert!(told.contains(text), "{arguments:?}: {told}");
+    };
+    check(&["surve"], 2, "serve");
+    check(&["check", "nothing.json"], 1, "nothing.json");
+    check(&["--config", "nothing.toml", "events"], 1, "nothing.toml");
+    check(&["events"], 1, "no inbox");
+    check(&["show", "not-an-id"], 2, "not-an-id");
+    std::fs::write(directory.path().join("bad.toml"), "[http]\nlisten = 1\nlisten_ = 2\n").unwrap();
+    check(&["--config", "bad.toml", "events"], 1, "bad.toml:2");
+    check(&["--config", "bad.toml", "events"], 1, "bad.toml:3");
+    check(&["health"], 1, "operations.listen");
+}
+
+#[test]
+fn unsigned_callbacks_from_outside_have_to_be_allowed_out_loud() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = binary()
+        .current_dir(directory.path())
+        .env("BECKN_RECEIVER_HTTP__LISTEN", "0.0.0.0:0")
+        .env("BECKN_RECEIVER_INBOX__PATH", directory.path().join("inbox"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("signature.allow_unsigned") && told.contains("loopback"), "{told}");
+}
+
+#[test]
+fn help_teaches_each_command() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = output(directory.path(), &["--help"]);
+    for command in
+        ["serve", "check", "events", "show", "dead-letters", "refusals", "replay", "health"]
+    {
+        assert!(help.contains(command), "{help}");
+        assert!(!output(directory.path(), &[command, "--help"]).is_empty());
+    }
+}

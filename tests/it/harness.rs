@@ -1,0 +1,440 @@
+//! Starts receivers, posts to them, and waits for what they hand over.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use beckn_receiver::{
+    Builder, Config, HandlerError, OrderEvent, OrderEventHandler, Receiver, ServeError,
+};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// How long a condition may take to come true before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The answer that means "kept".
+pub(crate) const ACK: &str = r#"{"message":{"ack":{"status":"ACK"}}}"#;
+
+/// What a handler of a test does with an event.
+type Behaviour = dyn Fn(&OrderEvent) -> Result<(), HandlerError> + Send + Sync;
+
+/// Notes every event that it is given, then behaves as the test said.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    seen: Arc<Mutex<Vec<OrderEvent>>>,
+    news: Arc<Notify>,
+    behaviour: Arc<Behaviour>,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self::behaving(|_event| Ok(()))
+    }
+
+    pub(crate) fn behaving(
+        behaviour: impl Fn(&OrderEvent) -> Result<(), HandlerError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { seen: Arc::default(), news: Arc::default(), behaviour: Arc::new(behaviour) }
+    }
+
+    /// Returns every event seen so far, in the order in which they came.
+    pub(crate) fn seen(&self) -> Vec<OrderEvent> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until `count` events have come, and returns them.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, count: usize) -> impl Future<Output = Vec<OrderEvent>> {
+        let place = std::panic::Location::caller();
+        async move {
+            let waiting = async {
+                loop {
+                    let news = self.news.notified();
+                    let seen = self.seen();
+                    if seen.len() >= count {
+                        return seen;
+                    }
+                    news.await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| {
+                panic!("{place}: expected {count} events, found {}", self.seen().len())
+            })
+        }
+    }
+}
+
+impl OrderEventHandler for Recorder {
+    async fn handle(&self, event: &OrderEvent) -> Result<(), HandlerError> {
+        self.seen.lock().unwrap().push(event.clone());
+        self.news.notify_waiters();
+        (self.behaviour)(event)
+    }
+}
+
+/// A receiver in this process, on ports and a directory of its own.
+pub(crate) struct TestReceiver {
+    pub(crate) address: SocketAddr,
+    pub(crate) operations: SocketAddr,
+    directory: Option<TempDir>,
+    stop: Option<oneshot::Sender<()>>,
+    work: Option<JoinHandle<Result<(), ServeError>>>,
+    may_leave_unsettled: bool,
+}
+
+impl TestReceiver {
+    /// Starts one with the settings' text and this handler.
+    pub(crate) async fn start(settings: &str, handler: impl OrderEventHandler) -> Self {
+        Self::start_in(TempDir::new().unwrap(), settings, handler).await
+    }
+
+    /// Starts one in a directory that another one left.
+    pub(crate) async fn start_in(
+        directory: TempDir,
+        settings: &str,
+        handler: impl OrderEventHandler,
+    ) -> Self {
+        Self::start_built(directory, settings, |builder| builder, handler).await
+    }
+
+    /// Starts one whose builder was touched up.
+    pub(crate) async fn start_built(
+        directory: TempDir,
+        settings: &str,
+        touch: impl FnOnce(Builder) -> Builder,
+        handler: impl OrderEventHandler,
+    ) -> Self {
+        let config = config(directory.path(), settings);
+        let receiver = touch(Receiver::builder(config)).start(handler).await.unwrap();
+        let server = receiver.bind().await.unwrap();
+        let (address, operations) =
+            (server.callbacks_address().unwrap(), server.operations_address().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let work = tokio::spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            operations,
+            directory: Some(directory),
+            stop: Some(stop),
+            work: Some(work),
+            may_leave_unsettled: false,
+        }
+    }
+
+    /// Says that this test leaves events that nobody has taken.
+    pub(crate) fn leaves_unsettled(mut self) -> Self {
+        self.may_leave_unsettled = true;
+        self
+    }
+
+    /// Posts a body and returns the answer.
+    pub(crate) async fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        post(self.address, path, body.as_ref()).await
+    }
+
+    /// Posts a body that has to be ACKed.
+    #[track_caller]
+    pub(crate) fn accept(&self, path: &str, body: impl AsRef<[u8]>) -> impl Future<Output = ()> {
+        let place = std::panic::Location::caller();
+        async move {
+            let answer = self.post(path, body).await;
+            assert!(answer.is_ack(), "{place}: expected an ACK, found {answer}");
+        }
+    }
+
+    /// Returns how many events are not settled, as the operations listener says.
+    pub(crate) async fn unsettled(&self) -> u64 {
+        let answer = request(self.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
+        let count = answer.body.lines().find_map(|line| line.strip_prefix("unsettled events: "));
+        count.unwrap_or_else(|| panic!("not ready: {answer}")).parse().unwrap()
+    }
+
+    /// Returns the directory of the inbox, as `--inbox`-like commands take it.
+    pub(crate) fn inbox(&self) -> PathBuf {
+        self.directory.as_ref().expect("it runs").path().to_owned()
+    }
+
+    /// Waits until every event is settled.
+    pub(crate) async fn settle(&self) {
+        wait_until("every event is settled", async || self.unsettled().await == 0).await;
+    }
+
+    /// Stops it in order and returns its directory.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        if !self.may_leave_unsettled {
+            self.settle().await;
+        }
+        self.end().await;
+        self.directory.take().unwrap()
+    }
+
+    async fn end(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        self.work.take().unwrap().await.unwrap().unwrap();
+    }
+}
+
+impl Drop for TestReceiver {
+    fn drop(&mut self) {
+        // A test that has failed says why itself.
+        if self.work.is_some() && !std::thread::panicking() {
+            panic!("end a TestReceiver by `stop`, which looks for what is left unsettled");
+        }
+    }
+}
+
+/// Returns the settings of a test: ports of the system's choice, a directory of its own.
+pub(crate) fn config(directory: &Path, settings: &str) -> Config {
+    let environment = [
+        ("BECKN_RECEIVER_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
+        ("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:0".to_owned()),
+        ("BECKN_RECEIVER_INBOX__PATH", directory.join("inbox").display().to_string()),
+        ("BECKN_RECEIVER_INBOX__MIN_FREE_BYTES", "0".to_owned()),
+    ];
+    Config::parse(settings, environment.map(|(name, value)| (name.to_owned(), value))).unwrap()
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn is_ack(&self) -> bool {
+        self.status == 200 && self.body == ACK
+    }
+
+    /// Returns a header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// Returns a field of the NACK's error.
+    #[track_caller]
+    pub(crate) fn error(&self, field: &str) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.body).expect("a JSON answer");
+        assert_eq!(body["message"]["ack"]["status"], "NACK", "{self}");
+        body["error"][field].as_str().expect("a text").to_owned()
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.body)
+    }
+}
+
+/// Posts over a connection of its own.
+pub(crate) async fn post(address: SocketAddr, path: &str, body: &[u8]) -> Answer {
+    request(address, &format!("POST {path} HTTP/1.1\r\ncontent-type: application/json\r\n"), body)
+        .await
+}
+
+/// Sends a request with this start line and these headers, and reads the answer to its end.
+pub(crate) async fn request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
+    try_request(address, head, body).await.expect("an answer")
+}
+
+/// As [`request`], for a receiver that may be gone.
+pub(crate) async fn try_request(
+    address: SocketAddr,
+    head: &str,
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address).await?;
+    let length = body.len();
+    let head = format!("{head}host: test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    // A receiver that refuses by the header may close before it has read the body.
+    let _ = stream.write_all(body).await;
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    read.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    let answer = String::from_utf8(answer).map_err(std::io::Error::other)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Answer {
+        status: status.ok_or(std::io::ErrorKind::InvalidData)?,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    })
+}
+
+/// Waits until a condition holds; it is looked at again every few milliseconds.
+#[track_caller]
+pub(crate) fn wait_until<C: AsyncFnMut() -> bool>(
+    what: &str,
+    mut condition: C,
+) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    async move {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while !condition().await {
+            assert!(tokio::time::Instant::now() < end, "{place}: waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Returns an on_status of ours with these ids and this state.
+pub(crate) fn on_status(transaction: &str, message: &str, state: &str) -> String {
+    stamped(transaction, message, state, "2026-01-02T03:04:05.000Z")
+}
+
+/// As [`on_status`], with the context's timestamp.
+pub(crate) fn stamped(transaction: &str, message: &str, state: &str, timestamp: &str) -> String {
+    format!(
+        r#"{{"context":{{"domain":"ONDC:RET10","country":"IND","city":"std:080","action":"on_status","core_version":"1.2.0","bap_id":"buyer.example","bap_uri":"https://buyer.example/beckn","bpp_id":"seller.example","bpp_uri":"https://seller.example/beckn","transaction_id":"{transaction}","message_id":"{message}","timestamp":"{timestamp}","ttl":"PT30S"}},"message":{{"order":{{"id":"O-{transaction}","state":"{state}"}}}}}}"#
+    )
+}
+
+/// Returns the path of a sample payload.
+pub(crate) fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/payloads").join(name)
+}
+
+/// Returns the receiver's binary.
+pub(crate) fn binary() -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beckn-receiver"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BECKN_RECEIVER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A receiver in a process of its own, with the `print` handler.
+pub(crate) struct Child {
+    process: std::process::Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) operations: SocketAddr,
+    printed: std::thread::JoinHandle<Vec<String>>,
+    log: std::thread::JoinHandle<String>,
+    directory: Arc<TempDir>,
+}
+
+impl Child {
+    /// Starts one in a directory of its own.
+    pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::new(TempDir::new().unwrap()), &[], variables).await
+    }
+
+    /// Starts one in this directory, by a wrapper as `strace` when there is one.
+    pub(crate) async fn start_in(
+        directory: Arc<TempDir>,
+        wrapper: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = match wrapper.split_first() {
+            None => binary(),
+            Some((program, arguments)) => {
+                let mut command = std::process::Command::new(program);
+                command.args(arguments).arg(env!("CARGO_BIN_EXE_beckn-receiver"));
+                command
+            }
+        };
+        let mut process = command
+            .current_dir(directory.path())
+            .env("BECKN_RECEIVER_HTTP__LISTEN", "127.0.0.1:0")
+            .env("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:0")
+            .env("BECKN_RECEIVER_INBOX__PATH", directory.path().join("inbox"))
+            .env("BECKN_RECEIVER_INBOX__MIN_FREE_BYTES", "0")
+            .envs(variables.iter().copied())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let printed = process.stdout.take().unwrap();
+        let printed = std::thread::spawn(move || lines(printed).collect());
+        let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+        let log = process.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            for line in lines(log) {
+                text.push_str(&line);
+                text.push('\n');
+                let _ = say.send(line);
+            }
+            text
+        });
+        let (mut address, mut operations) = (None, None);
+        while address.is_none() || operations.is_none() {
+            let line = tokio::time::timeout(PATIENCE, said.recv()).await.expect("it says in time");
+            let Some(line) = line else { panic!("it ended: {}", log.join().unwrap()) };
+            let told = |line: &str| line.split("http://").nth(1)?.split('/').next()?.parse().ok();
+            match line.split_whitespace().next() {
+                Some("callbacks") => address = told(&line),
+                Some("operations") => operations = told(&line),
+                _ => {}
+            }
+        }
+        let (address, operations) = (address.unwrap(), operations.unwrap());
+        Self { process, address, operations, printed, log, directory }
+    }
+
+    /// Returns the directory that it runs in.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Returns the process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Returns the most memory that was resident at a time.
+    pub(crate) fn peak_resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Kills it as a power cut would, and returns the lines that it had printed.
+    pub(crate) fn kill(mut self) -> Vec<String> {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.printed.join().unwrap()
+    }
+
+    /// Stops it by a signal and returns what it printed and logged.
+    pub(crate) async fn end(mut self) -> (Vec<String>, String) {
+        let status = std::process::Command::new("kill")
+            .args(["-TERM", &self.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success());
+        wait_until("it has ended", async || self.process.try_wait().unwrap().is_some()).await;
+        (self.printed.join().unwrap(), self.log.join().unwrap())
+    }
+
+    /// Waits until it ends by itself, and returns its exit code and log.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
+        let mut status = None;
+        wait_until("it ends by itself", async || {
+            status = self.process.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        (status.unwrap().code(), self.log.join().unwrap())
+    }
+}
+
+fn lines(stream: impl std::io::Read) -> impl Iterator<Item = String> {
+    use std::io::BufRead as _;
+    std::io::BufReader::new(stream).lines().map_while(Result::ok)
+}

@@ -1,0 +1,116 @@
+//! What the README and the docs say to type is typed here, and what they print is what comes.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::{Child, binary};
+
+/// A command of a console block, and what is printed under it.
+#[derive(Debug)]
+struct Step {
+    command: String,
+    output: String,
+}
+
+/// Returns the steps of the `console` blocks of a document.
+fn steps(text: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        match (inside, line) {
+            (false, "```console") => inside = true,
+            (true, "```") => inside = false,
+            (true, line) => match (line.strip_prefix("$ "), steps.last_mut()) {
+                (Some(command), _) => {
+                    steps.push(Step { command: command.to_owned(), output: String::new() });
+                }
+                (None, Some(step)) => {
+                    step.output.push_str(line);
+                    step.output.push('\n');
+                }
+                (None, None) => panic!("output before a command: {line}"),
+            },
+            (false, _) => {}
+        }
+    }
+    steps
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Returns the documents that have console blocks.
+fn documents() -> Vec<(String, String)> {
+    let mut files = vec![root().join("README.md"), root().join("examples/payloads/README.md")];
+    for entry in std::fs::read_dir(root().join("docs")).unwrap() {
+        files.push(entry.unwrap().path());
+    }
+    files
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "md"))
+        .map(|file| (file.display().to_string(), std::fs::read_to_string(&file).unwrap()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_console_block_prints_what_it_says() {
+    let child = Child::start(&[]).await;
+    let directory = Path::new(env!("CARGO_BIN_EXE_beckn-receiver")).parent().unwrap();
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    let mut run = 0;
+    for (document, text) in documents() {
+        for step in steps(&text) {
+            // These two build and run what this test is part of; CI runs them as they stand.
+            if step.command == "cargo run --release" || step.command == "cargo test" {
+                continue;
+            }
+            let command = step.command.replace("127.0.0.1:8080", &child.address.to_string());
+            let output = Command::new("sh")
+                .args(["-c", &command])
+                .current_dir(root())
+                .env("PATH", &path)
+                .env("BECKN_RECEIVER_INBOX__PATH", child.directory().join("inbox"))
+                .output()
+                .unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(printed, step.output, "{document}: {}\n{told}", step.command);
+            run += 1;
+        }
+    }
+    assert!(run >= 4, "the blocks were found: {run}");
+    // The line that the README shows for its first callback, but for the time and the id.
+    let (printed, _log) = child.end().await;
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let shown = readme.lines().find(|line| line.contains(" on_status seller.example ")).unwrap();
+    let middle = |line: &str| {
+        let line = line.split_once(' ').unwrap().1;
+        line.rsplit_once("event=").unwrap().0.to_owned()
+    };
+    assert!(printed.iter().any(|line| middle(line) == middle(shown)), "{printed:#?}");
+}
+
+#[test]
+fn the_readmes_handler_is_the_one_of_the_front_page() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let front = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let handler = |text: &str| {
+        let from = text.find("use beckn_receiver::{Config").expect("the handler's first line");
+        let length = text[from..].find("```").expect("the end of the block");
+        text[from..from + length].to_owned()
+    };
+    let front: String = front
+        .lines()
+        .map(|line| line.strip_prefix("//! ").or(line.strip_prefix("//!")).unwrap_or(""))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_eq!(handler(&readme), handler(&front));
+}
+
+#[test]
+fn the_binary_says_its_version() {
+    let output = binary().arg("--version").output().unwrap();
+    let expected = concat!("beckn-receiver ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
