@@ -46,7 +46,7 @@ pub enum Flag {
     Repaired,
     /// The payload is not the one of the action, as an `order` in an `on_track`.
     OtherPayload,
-    /// A rule enforced against it; it was ACKed because `answer.always_ack` is set.
+    /// A rule enforced against it; it was `ACKed` because `answer.always_ack` is set.
     Rejected,
     /// A rule of the buyer's did not answer in time, or panicked, so it was passed over.
     RuleSkipped,
@@ -215,9 +215,15 @@ impl OrderEvent {
     /// Returns what the payload says of the state: the order's, the contract's or the tracking's.
     pub fn state(&self) -> Option<&str> {
         match &self.payload {
-            Payload::Order(order) => order.state().map(|state| state.as_str()),
-            Payload::Contract(contract) => contract.status.as_ref().map(|status| status.as_str()),
-            Payload::Tracking(tracking) => tracking.status.as_ref().map(|status| status.as_str()),
+            Payload::Order(order) => {
+                order.state().map(super::beckn::vocabulary::OrderState::as_str)
+            }
+            Payload::Contract(contract) => {
+                contract.status.as_ref().map(super::beckn::vocabulary::ContractStatus::as_str)
+            }
+            Payload::Tracking(tracking) => {
+                tracking.status.as_ref().map(super::beckn::vocabulary::TrackingStatus::as_str)
+            }
             Payload::None => None,
         }
     }

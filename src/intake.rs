@@ -111,7 +111,7 @@ impl Intake {
         self.inbox.append(entry.record, entry.event).await.map_err(Rejection::Unavailable)
     }
 
-    /// Refuses a callback, or keeps it as rejected when everything is to be ACKed.
+    /// Refuses a callback, or keeps it as rejected when everything is to be `ACKed`.
     async fn turn_away(
         &self,
         refused: Box<Refused>,

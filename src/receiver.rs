@@ -82,7 +82,7 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
-    /// The inbox failed three times in a row; what was ACKed before is kept.
+    /// The inbox failed three times in a row; what was `ACKed` before is kept.
     #[error("the inbox cannot be written: stopped, so that sellers try again later")]
     InboxFailed,
 }

@@ -51,9 +51,9 @@ mod tests {
 
     const POLICY: Policy = Policy {
         initial: Duration::from_secs(1),
-        cap: Duration::from_secs(900),
+        cap: Duration::from_mins(15),
         attempts: 20,
-        give_up_after: Duration::from_secs(24 * 3600),
+        give_up_after: Duration::from_hours(24),
     };
 
     #[track_caller]

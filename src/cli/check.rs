@@ -1,5 +1,6 @@
 //! `check`: what would be answered to callbacks in files, without a server.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -155,10 +156,10 @@ fn print(report: &Report) {
     ];
     let mut line = format!("{}: {}", report.file, report.answer);
     if let Some(route) = report.route {
-        line.push_str(&format!(" to /{route}"));
+        write!(line, " to /{route}").expect("a text takes what is written");
     }
     for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
-        line.push_str(&format!(", {count} {}", plural(word, count)));
+        write!(line, ", {count} {}", plural(word, count)).expect("a text takes what is written");
     }
     println!("{line}");
     for (level, findings) in [("enforced", &report.violations), ("warning", &report.warnings)] {

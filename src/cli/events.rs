@@ -17,7 +17,7 @@ use crate::words::Outside;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Only this callback, as on_status
+    /// Only this callback, as `on_status`
     #[arg(long, value_parser = action)]
     action: Option<Action>,
 

@@ -1,5 +1,6 @@
 //! `show`: one event, as a person on call needs it.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -127,19 +128,19 @@ fn delivery(event: &Detail) -> String {
     let summary = &event.summary;
     let mut text = summary.progress.as_str().to_owned();
     if summary.replay > 0 {
-        text.push_str(&format!(", replay {}", summary.replay));
+        write!(text, ", replay {}", summary.replay).expect("a text takes what is written");
     }
     if summary.attempts > 0 {
-        text.push_str(&format!(", attempts {}", summary.attempts));
+        write!(text, ", attempts {}", summary.attempts).expect("a text takes what is written");
     }
     if let Some(at) = summary.first_attempt_at {
-        text.push_str(&format!(", first attempt {}", time(at)));
+        write!(text, ", first attempt {}", time(at)).expect("a text takes what is written");
     }
     if let Some(at) = summary.settled_at {
-        text.push_str(&format!(", settled {}", time(at)));
+        write!(text, ", settled {}", time(at)).expect("a text takes what is written");
     }
     if let Some(at) = summary.next_at {
-        text.push_str(&format!(", next attempt {}", time(at)));
+        write!(text, ", next attempt {}", time(at)).expect("a text takes what is written");
     }
     if event.replay_requested {
         text.push_str(", a replay is requested");

@@ -86,7 +86,7 @@ fn tell(claim: &Claim, settlement: &Settlement) {
     let (id, attempt) = (event.id, event.attempt);
     match settlement {
         Settlement::Done => {
-            tracing::debug!(event.id = %id, attempt, "settled event `{id}` as done")
+            tracing::debug!(event.id = %id, attempt, "settled event `{id}` as done");
         }
         Settlement::Retry { at, error } => tracing::warn!(
             event.id = %id, attempt, error = %Outside(error), next = %at,
@@ -103,8 +103,9 @@ fn tell(claim: &Claim, settlement: &Settlement) {
 ///
 /// The tail of a UUID v7 is random, so no generator is needed for spreading retries.
 fn chance(event: EventId, attempt: u32) -> f64 {
-    let tail = event.uuid().as_u64_pair().1 as u32;
-    f64::from(tail.rotate_left(attempt % 32)) / (f64::from(u32::MAX) + 1.0)
+    let [.., a, b, c, d] = *event.uuid().as_bytes();
+    let tail = u32::from_be_bytes([a, b, c, d]).rotate_left(attempt % 32);
+    f64::from(tail) / (f64::from(u32::MAX) + 1.0)
 }
 
 fn cut(mut text: String) -> String {

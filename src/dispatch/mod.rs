@@ -195,7 +195,7 @@ async fn work(desk: Arc<Desk>, stop: CancellationToken) {
 async fn drain(mut out: Out, patience: Duration) {
     let all = async {
         while !out.tasks.is_empty() {
-            out.ended().await
+            out.ended().await;
         }
     };
     if tokio::time::timeout(patience, all).await.is_ok() {
@@ -208,7 +208,7 @@ async fn drain(mut out: Out, patience: Duration) {
     out.tasks.abort_all();
     let aborted = async {
         while !out.tasks.is_empty() {
-            out.ended().await
+            out.ended().await;
         }
     };
     // Only a blocked thread is still out after this; it ends with the process.

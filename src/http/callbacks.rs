@@ -31,7 +31,7 @@ use crate::intake::{Intake, Refused, Rejection};
 pub(crate) struct Options {
     /// Only paths below it are served; empty for any prefix.
     pub(crate) base_path: String,
-    /// Whether callbacks other than on_status, on_update and on_track are unknown paths.
+    /// Whether callbacks other than `on_status`, `on_update` and `on_track` are unknown paths.
     pub(crate) refuse_other_actions: bool,
     pub(crate) body_limit: usize,
     pub(crate) in_flight_bytes: usize,
@@ -73,7 +73,7 @@ impl Desk {
     }
 }
 
-/// Why a request is not ACKed.
+/// Why a request is not `ACKed`.
 #[derive(Debug)]
 enum Trouble {
     UnknownPath,

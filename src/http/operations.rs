@@ -33,12 +33,11 @@ async fn ready(State(probe): State<Probe>) -> Response {
     if probe.desk.is_draining() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping\n".to_owned());
     }
-    match probe.inbox.trouble() {
-        Some(error) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
-        None => {
-            let unsettled = probe.inbox.depth().unsettled;
-            plain(StatusCode::OK, format!("ready\nunsettled events: {unsettled}\n"))
-        }
+    if let Some(error) = probe.inbox.trouble() {
+        plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n"))
+    } else {
+        let unsettled = probe.inbox.depth().unsettled;
+        plain(StatusCode::OK, format!("ready\nunsettled events: {unsettled}\n"))
     }
 }
 

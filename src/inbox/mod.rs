@@ -59,7 +59,7 @@ pub(crate) struct Record {
 pub(crate) enum Standing {
     /// It is pending at once.
     Pending,
-    /// It was refused by a rule and ACKed all the same: kept, visible, replayable, not delivered.
+    /// It was refused by a rule and `ACKed` all the same: kept, visible, replayable, not delivered.
     Rejected,
 }
 

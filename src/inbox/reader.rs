@@ -39,7 +39,7 @@ pub(crate) enum Progress {
     Done,
     /// It was given up.
     Dead,
-    /// It was refused by a rule and ACKed all the same.
+    /// It was refused by a rule and `ACKed` all the same.
     Rejected,
 }
 

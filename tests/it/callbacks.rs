@@ -65,7 +65,7 @@ async fn other_callbacks_take_the_same_way_unless_they_are_refused() {
     refuses.stop().await;
 }
 
-/// Posts a body to /on_status and compares status, code, type and path of the NACK.
+/// Posts a body to `/on_status` and compares status, code, type and path of the NACK.
 async fn check(receiver: &TestReceiver, body: &[u8], expected: (u16, &str, &str, &str)) {
     let answer = receiver.post("/on_status", body).await;
     let found = (answer.status, answer.error("code"), answer.error("type"), answer.error("path"));

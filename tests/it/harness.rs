@@ -185,9 +185,10 @@ impl TestReceiver {
 impl Drop for TestReceiver {
     fn drop(&mut self) {
         // A test that has failed says why itself.
-        if self.work.is_some() && !std::thread::panicking() {
-            panic!("end a TestReceiver by `stop`, which looks for what is left unsettled");
-        }
+        assert!(
+            self.work.is_none() || std::thread::panicking(),
+            "end a TestReceiver by `stop`, which looks for what is left unsettled"
+        );
     }
 }
 
@@ -263,7 +264,7 @@ pub(crate) async fn try_request(
     let _ = stream.write_all(body).await;
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    read.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    read.map_err(std::io::Error::from)??;
     let answer = String::from_utf8(answer).map_err(std::io::Error::other)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -290,7 +291,7 @@ pub(crate) fn wait_until<C: AsyncFnMut() -> bool>(
     }
 }
 
-/// Returns an on_status of ours with these ids and this state.
+/// Returns an `on_status` of ours with these ids and this state.
 pub(crate) fn on_status(transaction: &str, message: &str, state: &str) -> String {
     stamped(transaction, message, state, "2026-01-02T03:04:05.000Z")
 }

@@ -118,9 +118,10 @@ fn find_original(
     if let Some(of) = overlay.latest_by_ids.get(&ids).copied()
         && same_ids(&earlier[of], append)
     {
-        return Ok(match same_content(&earlier[of], append) {
-            true => Found::Duplicate(Decision::DuplicateInBatch { of }),
-            false => Found::None { reused: true },
+        return Ok(if same_content(&earlier[of], append) {
+            Found::Duplicate(Decision::DuplicateInBatch { of })
+        } else {
+            Found::None { reused: true }
         });
     }
     let Some(entry) = ground.window.find_ids(half(ids)) else {

@@ -351,15 +351,12 @@ impl State {
             return;
         };
         let next_at = self.progress.get(head).and_then(|progress| progress.next_at);
-        match next_at.filter(|at| *at > now) {
-            Some(at) => {
-                self.waiting.insert((at, lane));
-                self.set_place(lane, Place::Waiting(at));
-            }
-            None => {
-                self.ready.push_back(lane);
-                self.set_place(lane, Place::Ready);
-            }
+        if let Some(at) = next_at.filter(|at| *at > now) {
+            self.waiting.insert((at, lane));
+            self.set_place(lane, Place::Waiting(at));
+        } else {
+            self.ready.push_back(lane);
+            self.set_place(lane, Place::Ready);
         }
     }
 

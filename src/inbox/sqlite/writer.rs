@@ -348,7 +348,7 @@ impl Writer {
 
     /// Says once a minute at most what the window had to let go of too early.
     fn warn_of_overflow(&mut self) {
-        let recently = Duration::from_secs(60);
+        let recently = Duration::from_mins(1);
         if self.overflow_warned_at.is_some_and(|at| at.elapsed() < recently) {
             return;
         }
