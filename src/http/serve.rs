@@ -93,6 +93,8 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)
         .max_buf_size(HEADER_BYTES)
+        // A seller that has sent everything and hangs up has posted a callback all the same.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -34,12 +34,22 @@ async fn start_with_failing_sync(directory: &Arc<TempDir>) -> Option<(Child, Pat
     Some((Child::start_in(Arc::clone(directory), &[], &variables).await, switch))
 }
 
+/// Waits until nothing is left for the writer to settle.
+async fn settled(child: &Child) {
+    wait_until("everything is settled", async || {
+        let ready = request(child.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
+        ready.body.contains("unsettled events: 0\n")
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_fails_is_answered_503_and_the_retry_is_a_new_event() {
     let directory = Arc::new(TempDir::new().unwrap());
     let Some((child, switch)) = start_with_failing_sync(&directory).await else { return };
     let body = |number: usize| on_status(&format!("t{number}"), "m", "Accepted");
     assert_eq!(post(child.address, "/on_status", body(0).as_bytes()).await.body, ACK);
+    settled(&child).await;
     std::fs::write(&switch, "").unwrap();
     let failed = post(child.address, "/on_status", body(1).as_bytes()).await;
     assert_eq!((failed.status, failed.error("code")), (503, "23001".to_owned()));
@@ -50,11 +60,7 @@ async fn a_commit_that_fails_is_answered_503_and_the_retry_is_a_new_event() {
     })
     .await;
     assert_eq!(post(child.address, "/on_status", body(2).as_bytes()).await.body, ACK);
-    wait_until("everything is settled", async || {
-        let ready = request(child.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
-        ready.body.contains("unsettled events: 0\n")
-    })
-    .await;
+    settled(&child).await;
     let (printed, _log) = child.end().await;
     let mut orders: Vec<&str> =
         printed.iter().filter_map(|line| line.split(" order=").nth(1)?.split(' ').next()).collect();
@@ -120,11 +126,7 @@ async fn a_full_disk_is_answered_503_until_there_is_room() {
         post(child.address, "/on_status", body(acked).as_bytes()).await.body == ACK
     })
     .await;
-    wait_until("everything is settled", async || {
-        let ready = request(child.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
-        ready.body.contains("unsettled events: 0\n")
-    })
-    .await;
+    settled(&child).await;
     let (printed, _log) = child.end().await;
     assert_eq!(printed.len(), acked + 1);
 }
