@@ -202,6 +202,21 @@ impl Lanes {
             return;
         }
         for pending in pending {
+            // The loader's snapshot may have been newer than what the writer had told.
+            let first_round = pending.progress.is_none_or(|progress| progress.replay == 0);
+            if first_round && pending.seq <= state.loaded_to {
+                continue;
+            }
+            self.push_one(&mut state, pending, now);
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// Takes the replays below the low-water mark, which the loader reads before its pages.
+    pub(super) fn load_replays(&self, replays: Vec<Pending>, now: DateTime<Utc>) {
+        let mut state = self.lock();
+        for pending in replays {
             self.push_one(&mut state, pending, now);
         }
         drop(state);
@@ -217,6 +232,7 @@ impl Lanes {
         }
         state.loaded_to = state.loaded_to.max(scanned_to);
         if state.loaded_to >= state.log_end {
+            state.log_end = state.loaded_to;
             state.loading = false;
             state.unseen = 0;
         }

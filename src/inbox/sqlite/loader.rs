@@ -40,7 +40,7 @@ fn is_ending(shared: &Shared) -> bool {
 /// Replayed events may lie below the low-water mark, which knows of first rounds only.
 fn load_replays(shared: &Shared, low_water: i64) -> Result<(), ReadError> {
     let replays = shared.pages.open_replays(low_water)?;
-    shared.lanes.load(replays, low_water - 1, shared.clock.now());
+    shared.lanes.load_replays(replays, shared.clock.now());
     Ok(())
 }
 

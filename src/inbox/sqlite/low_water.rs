@@ -19,7 +19,8 @@ impl LowWater {
     /// Takes note that `seq` is unsettled; below the base it is not followed.
     pub(super) fn insert(&mut self, seq: i64) {
         if self.words.is_empty() {
-            self.base = self.base.max(seq);
+            // Settling the last one may have moved the base past seqs that were not given yet.
+            self.base = seq;
         }
         let Some((word, bit)) = self.place(seq) else { return };
         if self.words.len() <= word {
@@ -54,6 +55,15 @@ impl LowWater {
 #[cfg(test)]
 mod tests {
     use super::LowWater;
+
+    #[test]
+    fn the_seq_after_one_that_is_settled_is_followed() {
+        let mut mark = LowWater::new(1);
+        mark.insert(1);
+        mark.remove(1);
+        mark.insert(2);
+        assert_eq!(mark.first_unsettled(), Some(2));
+    }
 
     #[test]
     fn the_mark_is_the_smallest_unsettled_seq() {

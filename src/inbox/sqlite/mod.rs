@@ -37,6 +37,8 @@ mod window;
 mod writer;
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
@@ -314,9 +316,12 @@ impl SqliteInbox {
             let (next_at, held) = shared.hold(look);
             let mut woken_by = Some(woken);
             if !held.is_empty() {
-                let claims = hand_out(shared, held).await;
-                if !claims.is_empty() {
-                    return Ok(claims);
+                let handed_out = hand_out(shared, held).await;
+                if !handed_out.claims.is_empty() {
+                    return Ok(handed_out.claims);
+                }
+                if !handed_out.stuck {
+                    continue;
                 }
                 // What could not be read or marked is ready again: it must not spin.
                 woken_by = None;
@@ -428,11 +433,19 @@ impl TakeBack for Shared {
     }
 }
 
+/// What of the taken heads could be handed out.
+#[derive(Debug)]
+struct HandedOut {
+    claims: Vec<Claim>,
+    /// Whether some were put back that cannot be handed out now, but later may.
+    stuck: bool,
+}
+
 /// Makes claims of what was taken: marks first, then the events that must be read back.
 ///
 /// # Cancel safety
 /// What was taken is put back.
-async fn hand_out(shared: &Arc<Shared>, held: Vec<Held>) -> Vec<Claim> {
+async fn hand_out(shared: &Arc<Shared>, held: Vec<Held>) -> HandedOut {
     let mark = |held: &Held| {
         let taken = held.taken();
         taken.mark.clone().map(|mark| (taken.ticket.seq.0, mark))
@@ -440,7 +453,7 @@ async fn hand_out(shared: &Arc<Shared>, held: Vec<Held>) -> Vec<Claim> {
     let marks: Vec<_> = held.iter().filter_map(mark).collect();
     if !marks.is_empty() && shared.mailbox.settle_and_flush(marks).await.is_err() {
         tracing::warn!("events that a crash left behind wait: their marks could not be written");
-        return Vec::new();
+        return HandedOut { claims: Vec::new(), stuck: true };
     }
     if held.iter().all(|held| held.taken().event.is_some()) {
         return claims(held, |_| Err(ReadError::Gone));
@@ -448,11 +461,13 @@ async fn hand_out(shared: &Arc<Shared>, held: Vec<Held>) -> Vec<Claim> {
     let pages = Arc::clone(shared);
     let read = move || claims(held, |seq| pages.pages.event(seq));
     // It fails only when the runtime ends or on a panic; either way the events were put back.
-    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    let stuck = HandedOut { claims: Vec::new(), stuck: true };
+    tokio::task::spawn_blocking(read).await.unwrap_or(stuck)
 }
 
 /// Makes claims; `read` reads what the tail did not hold.
-fn claims(held: Vec<Held>, read: impl Fn(i64) -> Result<Box<OrderEvent>, ReadError>) -> Vec<Claim> {
+fn claims(held: Vec<Held>, read: impl Fn(i64) -> Result<Box<OrderEvent>, ReadError>) -> HandedOut {
+    let mut stuck = false;
     let mut claims = Vec::with_capacity(held.len());
     for mut held in held {
         let kept = held.taken.as_mut().and_then(|taken| taken.event.take());
@@ -464,10 +479,13 @@ fn claims(held: Vec<Held>, read: impl Fn(i64) -> Result<Box<OrderEvent>, ReadErr
             Ok(event) => claims.extend(held.into_claim(event)),
             Err(error) if error.is_permanent() => held.give_up(&error),
             // Dropped, so put back: it is tried again after a while.
-            Err(error) => tracing::warn!(%error, "an event waits: it could not be read back"),
+            Err(error) => {
+                stuck = true;
+                tracing::warn!(%error, "an event waits: it could not be read back");
+            }
         }
     }
-    claims
+    HandedOut { claims, stuck }
 }
 
 impl Inbox for SqliteInbox {
