@@ -253,7 +253,7 @@ impl Mailbox {
     }
 
     /// Refuses everything from now on: the engine failed for good.
-    pub(super) fn fail(&self, error: Error) {
+    pub(super) fn fail(&self, error: &Error) {
         let mut state = self.lock();
         state.standing = Standing::Failed(error.clone());
         state.flushes.clear();

@@ -93,8 +93,7 @@ pub enum OpenError {
     )]
     Damaged {
         /// What was found.
-        #[source]
-        source: rusqlite::Error,
+        source: EngineError,
     },
     /// The check after an unclean end found damage.
     #[error("the inbox's file is damaged: {found}")]
@@ -125,8 +124,7 @@ pub enum OpenError {
     #[error("the inbox's file cannot be opened")]
     Sqlite {
         /// What SQLite said.
-        #[source]
-        source: rusqlite::Error,
+        source: EngineError,
     },
     /// A thread of the inbox could not be started.
     #[error("a thread of the inbox could not be started")]
@@ -137,9 +135,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    fn sqlite(source: rusqlite::Error) -> Self {
+    // By value, for `map_err`.
+    #[allow(clippy::needless_pass_by_value)]
+    fn sqlite(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
-        match source.sqlite_error_code() {
+        let source = EngineError::new(&error);
+        match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 OpenError::Damaged { source }
             }
@@ -151,7 +152,7 @@ impl OpenError {
 /// What SQLite said, as text that threads can share.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-struct EngineError {
+pub struct EngineError {
     text: String,
 }
 

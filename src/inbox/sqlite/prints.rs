@@ -64,12 +64,12 @@ impl Prints {
         let transaction = context.transaction_id.as_deref().map(str::as_bytes);
         let message = context.message_id.as_deref().map(str::as_bytes);
         let bap = context.bap_id.as_deref().map(str::as_bytes);
-        let content = content(&event.body, record.message.as_ref(), record.error.as_ref());
+        let parts = content(&event.body, record.message.as_ref(), record.error.as_ref());
         Self {
             body: secret.hash(&[action, seller, Some(&event.body)]),
             ids: (transaction.is_some() && message.is_some())
                 .then(|| secret.hash(&[action, seller, bap, transaction, message])),
-            content: secret.hash(&content),
+            content: secret.hash(&parts),
             lane: half(secret.hash(&[seller, Some(transaction.unwrap_or_default())])),
         }
     }

@@ -88,7 +88,7 @@ fn version_of(connection: &Connection) -> Result<usize, OpenError> {
     if application != APPLICATION_ID {
         return Err(OpenError::OtherApplication);
     }
-    let found = usize::try_from(version).map_err(|_| OpenError::OtherApplication)?;
+    let Ok(found) = usize::try_from(version) else { return Err(OpenError::OtherApplication) };
     if found > STEPS.len() {
         return Err(OpenError::NewerSchema { found, known: STEPS.len() });
     }

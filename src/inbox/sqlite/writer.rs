@@ -200,12 +200,11 @@ impl Writer {
 
     /// Decides what a failure means: go on, open the file again, or give up.
     fn after_failure(&mut self, error: &rusqlite::Error) -> Result<(), GivenUp> {
-        match error.sqlite_error_code() {
-            // The disk is full, or another process holds the file: nothing is wrong with it.
-            Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                return Ok(());
-            }
-            _ => {}
+        // The disk is full, or another process holds the file: nothing is wrong with it.
+        if let Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) =
+            error.sqlite_error_code()
+        {
+            return Ok(());
         }
         self.failures += 1;
         let mut cause = answer_for(error);
@@ -221,7 +220,7 @@ impl Writer {
             }
         }
         tracing::error!(error = %cause, "the inbox failed three times in a row and is given up");
-        self.shared.mailbox.fail(cause);
+        self.shared.mailbox.fail(&cause);
         self.shared.failed.send_replace(true);
         Err(GivenUp)
     }
@@ -282,10 +281,9 @@ impl Writer {
             Ok(more) => Ok(more),
             Err(error) => {
                 tracing::warn!(error = %error, "the inbox could not be kept in order");
-                match error.sqlite_error_code() {
-                    Some(ErrorCode::SystemIoFailure) => self.after_failure(&error)?,
-                    // What only keeps order does not end a process that can still append.
-                    _ => {}
+                // Other failures to keep order do not end a process that can still append.
+                if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+                    self.after_failure(&error)?;
                 }
                 Ok(false)
             }
