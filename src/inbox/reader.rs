@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use uuid::Uuid;
 
-use super::sqlite::OpenError;
+use super::sqlite::open_error::OpenError;
 use super::sqlite::pages::{time, warnings_from_rest};
 use super::sqlite::schema;
 use crate::event::{EventId, Flags};

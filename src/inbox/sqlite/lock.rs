@@ -7,7 +7,8 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::{OpenError, schema};
+use super::open_error::OpenError;
+use super::schema;
 use crate::words::Outside;
 
 /// The file whose lock says that a process has the inbox.

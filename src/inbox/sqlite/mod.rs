@@ -19,11 +19,13 @@
 mod batch;
 #[cfg(test)]
 mod faults;
+mod hand_out;
 mod lanes;
 mod loader;
 mod lock;
 mod low_water;
 mod mailbox;
+pub(crate) mod open_error;
 mod options;
 mod outcome;
 mod packs;
@@ -37,11 +39,11 @@ mod window;
 mod writer;
 
 #[cfg(test)]
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -52,9 +54,11 @@ use uuid::timestamp::context::ContextV7;
 
 pub(crate) use self::options::Options;
 
-use self::lanes::{Lanes, Look, Settled, Start, Taken};
+use self::hand_out::{Held, hand_out};
+use self::lanes::{Lanes, Look, Settled, Start};
 use self::mailbox::{Append, Mailbox};
-use self::pages::{Pages, ReadError};
+use self::open_error::OpenError;
+use self::pages::Pages;
 use self::prints::{Prints, Secret};
 use self::schema::Meta;
 use self::window::Window;
@@ -62,106 +66,6 @@ use self::writer::Writer;
 use super::{Claim, Depth, Error, Inbox, Receipt, Record, Refusal, Settlement, TakeBack, Ticket};
 use crate::clock::Clock;
 use crate::event::OrderEvent;
-
-/// Why an inbox could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The directory or a file in it cannot be made, read or written.
-    #[error(
-        "the inbox's directory `{path}` cannot be used: make it writable for this user, or set `inbox.path`"
-    )]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another process has the inbox open.
-    #[error(
-        "the inbox in `{path}` is open in another process ({holder}): stop that one, or set another `inbox.path`"
-    )]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-        /// What the holder wrote about itself.
-        holder: String,
-    },
-    /// The file is not an inbox, or is damaged.
-    #[error(
-        "the inbox's file is damaged or no SQLite file: move it away, or restore it from a copy"
-    )]
-    Damaged {
-        /// What was found.
-        source: EngineError,
-    },
-    /// The check after an unclean end found damage.
-    #[error("the inbox's file is damaged: {found}")]
-    FailedCheck {
-        /// The first finding.
-        found: String,
-    },
-    /// The file was written by a later version.
-    #[error(
-        "the inbox has schema {found}, this version knows up to {known}: run the newer version"
-    )]
-    NewerSchema {
-        /// The file's schema.
-        found: usize,
-        /// The newest that this version knows.
-        known: usize,
-    },
-    /// The file belongs to another application.
-    #[error("the file in the inbox's directory belongs to another application")]
-    OtherApplication,
-    /// There is no inbox to read.
-    #[error("there is no inbox here yet")]
-    NoInbox,
-    /// Another process holds the file for longer than we wait.
-    #[error("the inbox's file is held by another process")]
-    Busy,
-    /// SQLite failed otherwise.
-    #[error("the inbox's file cannot be opened")]
-    Sqlite {
-        /// What SQLite said.
-        source: EngineError,
-    },
-    /// A thread of the inbox could not be started.
-    #[error("a thread of the inbox could not be started")]
-    Thread {
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl OpenError {
-    // By value, for `map_err`.
-    #[allow(clippy::needless_pass_by_value)]
-    fn sqlite(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        let source = EngineError::new(&error);
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                OpenError::Damaged { source }
-            }
-            _ => OpenError::Sqlite { source },
-        }
-    }
-}
-
-/// What SQLite said, as text that threads can share.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct EngineError {
-    text: String,
-}
-
-impl EngineError {
-    fn new(error: &rusqlite::Error) -> Self {
-        let code = error.sqlite_error().map_or(0, |error| error.extended_code);
-        Self { text: format!("{error} (SQLite code {code})") }
-    }
-}
 
 /// What the handle, the claims and the threads share.
 #[derive(Debug)]
@@ -193,7 +97,7 @@ pub(crate) struct SqliteInbox {
 const CHECK_BYTES: i64 = 64 << 20;
 
 impl SqliteInbox {
-    /// Opens the inbox, made if it is not there; blocking, some 10 ms for each 100,000 events of
+    /// Opens the inbox, made if it is not there; blocking, some 40 ms for each 100,000 events of
     /// the duplicate window.
     pub(crate) fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let sqlite = OpenError::sqlite;
@@ -360,52 +264,6 @@ fn check_small_file(connection: &rusqlite::Connection) -> Result<(), OpenError> 
     if found == "ok" { Ok(()) } else { Err(OpenError::FailedCheck { found }) }
 }
 
-/// A taken head of a lane; dropping it puts it back.
-#[derive(Debug)]
-struct Held {
-    taken: Option<Taken>,
-    shared: Arc<Shared>,
-}
-
-impl Held {
-    fn taken(&self) -> &Taken {
-        self.taken.as_ref().expect("only `into_claim` and `give_up` take it, and they consume it")
-    }
-
-    fn into_claim(mut self, event: Box<OrderEvent>) -> Option<Claim> {
-        let taken = self.taken.take()?;
-        let mut event = event;
-        event.attempt = taken.progress.attempts + 1;
-        event.replay = taken.progress.replay;
-        let first = taken.progress.first_attempt_at.filter(|_| taken.progress.attempts > 0);
-        let home: Arc<dyn TakeBack> = Arc::<Shared>::clone(&self.shared);
-        Some(Claim::new(event, taken.ticket, first, home))
-    }
-
-    fn give_up(mut self, error: &ReadError) {
-        let Some(taken) = self.taken.take() else { return };
-        let seq = taken.ticket.seq.0;
-        tracing::error!(seq, error = %error, "an event cannot be read back: it is a dead letter");
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        let now = self.shared.clock.now();
-        let settlement = Settlement::Dead { error: text };
-        self.shared.settle(Settled { ticket: taken.ticket, event: None, settlement }, now);
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(taken) = self.taken.take() {
-            self.shared.put_back(taken.ticket, taken.event);
-        }
-    }
-}
-
 impl Shared {
     /// Guards what a look has taken, and writes what it has given up.
     fn hold(self: &Arc<Self>, look: Look) -> (Option<DateTime<Utc>>, Vec<Held>) {
@@ -415,7 +273,7 @@ impl Shared {
         if !look.given_up.is_empty() {
             self.mailbox.settle(look.given_up);
         }
-        let hold = |taken| Held { taken: Some(taken), shared: Arc::clone(self) };
+        let hold = |taken| Held::new(taken, Arc::clone(self));
         (look.next_at, look.taken.into_iter().map(hold).collect())
     }
 
@@ -432,61 +290,6 @@ impl TakeBack for Shared {
     fn take_back(&self, ticket: Ticket, event: Box<OrderEvent>) {
         self.put_back(ticket, Some(event));
     }
-}
-
-/// What of the taken heads could be handed out.
-#[derive(Debug)]
-struct HandedOut {
-    claims: Vec<Claim>,
-    /// Whether some were put back that cannot be handed out now, but later may.
-    stuck: bool,
-}
-
-/// Makes claims of what was taken: marks first, then the events that must be read back.
-///
-/// # Cancel safety
-/// What was taken is put back.
-async fn hand_out(shared: &Arc<Shared>, held: Vec<Held>) -> HandedOut {
-    let mark = |held: &Held| {
-        let taken = held.taken();
-        taken.mark.clone().map(|mark| (taken.ticket.seq.0, mark))
-    };
-    let marks: Vec<_> = held.iter().filter_map(mark).collect();
-    if !marks.is_empty() && shared.mailbox.settle_and_flush(marks).await.is_err() {
-        tracing::warn!("events that a crash left behind wait: their marks could not be written");
-        return HandedOut { claims: Vec::new(), stuck: true };
-    }
-    if held.iter().all(|held| held.taken().event.is_some()) {
-        return claims(held, |_| Err(ReadError::Gone));
-    }
-    let pages = Arc::clone(shared);
-    let read = move || claims(held, |seq| pages.pages.event(seq));
-    // It fails only when the runtime ends or on a panic; either way the events were put back.
-    let stuck = HandedOut { claims: Vec::new(), stuck: true };
-    tokio::task::spawn_blocking(read).await.unwrap_or(stuck)
-}
-
-/// Makes claims; `read` reads what the tail did not hold.
-fn claims(held: Vec<Held>, read: impl Fn(i64) -> Result<Box<OrderEvent>, ReadError>) -> HandedOut {
-    let mut stuck = false;
-    let mut claims = Vec::with_capacity(held.len());
-    for mut held in held {
-        let kept = held.taken.as_mut().and_then(|taken| taken.event.take());
-        let event = match kept {
-            Some(event) => Ok(event),
-            None => read(held.taken().ticket.seq.0),
-        };
-        match event {
-            Ok(event) => claims.extend(held.into_claim(event)),
-            Err(error) if error.is_permanent() => held.give_up(&error),
-            // Dropped, so put back: it is tried again after a while.
-            Err(error) => {
-                stuck = true;
-                tracing::warn!(%error, "an event waits: it could not be read back");
-            }
-        }
-    }
-    HandedOut { claims, stuck }
 }
 
 impl Inbox for SqliteInbox {

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::OpenError;
 use super::lanes::Pending;
+use super::open_error::OpenError;
 use super::outcome::Progress;
 use super::schema;
 use crate::beckn::action::Action;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::OpenError;
+use super::open_error::OpenError;
 
 /// The file in the inbox's directory.
 pub(in crate::inbox) const FILE: &str = "inbox.sqlite3";
@@ -25,7 +25,10 @@ const STEPS: [&str; 1] = [include_str!("v1.sql")];
 /// How long a statement waits for a lock of another process.
 pub(in crate::inbox) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A page holds several bodies: 32 KiB writes the least for bodies of 1 to 16 kB, see `PRAGMAS`.
+/// A page holds several bodies. Measured with these tables, 256 callers, bodies of 4 kB, 100,000
+/// events, 2 shared cores, thousand appends a second, median of 3 rounds: 4 KiB 32, 8 KiB 24,
+/// 16 KiB 26, 32 KiB 38, 64 KiB 39. Each round spread by about 20 %, so 64 KiB gains nothing
+/// that was seen, and a lone commit would write twice as much.
 const PAGE_SIZE: u32 = 32 * 1024;
 
 /// The log is written back at 16 MiB: larger logs make the longest commits several times longer.

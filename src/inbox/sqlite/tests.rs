@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::faults::Fault;
-use super::{OpenError, Options, SqliteInbox};
+use super::open_error::OpenError;
+use super::{Options, SqliteInbox};
 use crate::clock::Clock as _;
 use crate::event::EventId;
 use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, check_all, new_id};

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
 
 /// What the window knows of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,10 +181,11 @@ impl Window {
 
 /// Points `key` to `index`, in place of an older event with the same key.
 fn place_latest(table: &mut HashTable<u32>, key: u64, index: u32, key_of: impl Fn(u32) -> u64) {
-    match table.find_mut(key, |other| key_of(*other) == key) {
-        Some(older) => *older = index,
-        None => {
-            table.insert_unique(key, index, |other| key_of(*other));
+    // One probe, not a search and then an insertion.
+    match table.entry(key, |other| key_of(*other) == key, |other| key_of(*other)) {
+        hash_table::Entry::Occupied(mut older) => *older.get_mut() = index,
+        hash_table::Entry::Vacant(free) => {
+            free.insert(index);
         }
     }
 }

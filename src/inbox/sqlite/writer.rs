@@ -226,10 +226,10 @@ impl Writer {
     }
 
     /// Opens the file again and reads what is really there.
-    fn reopen(&mut self) -> Result<(), super::OpenError> {
+    fn reopen(&mut self) -> Result<(), super::open_error::OpenError> {
         drop(self.connection.take());
         self.shared.pages.close();
-        let sqlite = super::OpenError::sqlite;
+        let sqlite = super::open_error::OpenError::sqlite;
         let connection = self.connection.insert(schema::open_writer(&self.file)?);
         // After a failed sync the kernel's cache may show what the disk does not have: writing
         // the log back makes what is read here true on the disk as well.
@@ -237,7 +237,7 @@ impl Writer {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
             .map_err(sqlite)?;
         if busy != 0 {
-            return Err(super::OpenError::Busy);
+            return Err(super::open_error::OpenError::Busy);
         }
         let now = self.shared.clock.now();
         let limit = self.options.window_events;
@@ -249,8 +249,8 @@ impl Writer {
     }
 
     /// Pushes what a failed commit has left on the disk after all.
-    fn find_unpushed(&mut self, now: DateTime<Utc>) -> Result<(), super::OpenError> {
-        let sqlite = super::OpenError::sqlite;
+    fn find_unpushed(&mut self, now: DateTime<Utc>) -> Result<(), super::open_error::OpenError> {
+        let sqlite = super::open_error::OpenError::sqlite;
         let lanes = &self.shared.lanes;
         let mut pending = replays::kept(self.connection(), &self.unsure_replays).map_err(sqlite)?;
         self.unsure_replays.clear();
@@ -403,7 +403,7 @@ fn answer_for(error: &rusqlite::Error) -> Error {
         return Error::NoSpace;
     }
     // rusqlite's error cannot be cloned nor shared between threads: its text can.
-    Error::Engine(Arc::new(super::EngineError::new(error)))
+    Error::Engine(Arc::new(super::open_error::EngineError::new(error)))
 }
 
 /// Runs `work` in one transaction; what fails is rolled back.
