@@ -82,7 +82,7 @@ pub use config::Config;
 pub use event::{EventId, Flag, Flags, OrderEvent};
 pub use handler::{HandlerError, OrderEventHandler};
 pub use handlers::print::Print;
-pub use inbox::sqlite::OpenError;
+pub use inbox::sqlite::open_error::{EngineError, OpenError};
 pub use receiver::{Builder, LoadError, Receiver, ServeError, Server, StartError, shutdown_signal};
 pub use rules::UnknownRules;
 pub use words::{Level, Outside, Profile, Sender, SubscriberId, Violation};

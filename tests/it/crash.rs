@@ -137,12 +137,16 @@ async fn a_record_is_synced_between_its_write_and_its_ack() {
         let body = on_status(mark, "m", "Accepted");
         assert_eq!(post(child.address, "/on_status", body.as_bytes()).await.body, ACK);
     }
-    let traced = std::fs::read_to_string(trace).unwrap();
-    drop(child.kill());
-    let acks: Vec<usize> = position(&traced, |line| line.contains("HTTP/1.1 200"));
-    assert_eq!(acks.len(), marks.len(), "{traced}");
+    let is_ack = |line: &str| line.contains("HTTP/1.1 200");
+    let mut traced = String::new();
+    wait_until("strace has written what it saw", async || {
+        traced = std::fs::read_to_string(trace).unwrap();
+        position(&traced, is_ack).len() == marks.len()
+    })
+    .await;
+    child.kill();
     let mut after = 0;
-    for ack in acks {
+    for ack in position(&traced, is_ack) {
         let lines: Vec<&str> = traced.lines().skip(after).take(ack - after).collect();
         let write =
             lines.iter().position(|line| line.contains("pwrite64") && line.contains("-wal"));

@@ -30,7 +30,7 @@ use crate::inbox::{Error, Receipt, Seq, Standing};
 const FAILURES_LIMIT: u32 = 3;
 
 /// How long the writer waits before it opens the file again after a failed try.
-const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The low-water mark is written when it has moved so far: a start scans no more in vain.
 const LOW_WATER_STEP: i64 = 4096;
