@@ -112,26 +112,28 @@ async fn every_acked_event_survives_kills_under_load_and_is_delivered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_is_synced_between_its_write_and_its_ack() {
-    let directory = Arc::new(TempDir::new().unwrap());
-    let trace = directory.path().join("trace");
-    let trace = trace.to_str().unwrap();
-    let wrapper = [
-        "strace",
-        "-f",
-        "-y",
-        "-s",
-        "64",
-        "-e",
-        "trace=pwrite64,fdatasync,fsync,write,writev,sendto",
-        "-o",
-        trace,
-    ];
-    let probe = std::process::Command::new("strace").args(["-o", "/dev/null", "true"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        println!("skipped: strace is not there, or may not trace");
-        return;
+    let child = Child::start(&[]).await;
+    let trace = child.directory().join("trace");
+    let id = child.id().to_string();
+    let calls = "trace=pwrite64,fdatasync,fsync,write,writev,sendto";
+    let mut strace = std::process::Command::new("strace")
+        .args(["-f", "-y", "-s", "64", "-p", &id, "-e", calls, "-o"])
+        .arg(&trace)
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    let Ok(strace) = &mut strace else {
+        println!("skipped: strace is not there");
+        return child.end_quietly().await;
+    };
+    let attached = async || {
+        let traced = is_traced(child.id());
+        traced || strace.try_wait().expect("strace can be waited for").is_some()
+    };
+    wait_until("strace has attached", attached).await;
+    if !is_traced(child.id()) {
+        println!("skipped: strace may not trace here");
+        return child.end_quietly().await;
     }
-    let child = Child::start_in(Arc::clone(&directory), &wrapper, &[]).await;
     let marks = ["first", "second", "third"];
     for mark in marks {
         let body = on_status(mark, "m", "Accepted");
@@ -140,11 +142,12 @@ async fn a_record_is_synced_between_its_write_and_its_ack() {
     let is_ack = |line: &str| line.contains("HTTP/1.1 200");
     let mut traced = String::new();
     wait_until("strace has written what it saw", async || {
-        traced = std::fs::read_to_string(trace).unwrap();
+        traced = std::fs::read_to_string(&trace).unwrap();
         position(&traced, is_ack).len() == marks.len()
     })
     .await;
     child.kill();
+    strace.wait().unwrap();
     let mut after = 0;
     for ack in position(&traced, is_ack) {
         let lines: Vec<&str> = traced.lines().skip(after).take(ack - after).collect();
@@ -155,6 +158,15 @@ async fn a_record_is_synced_between_its_write_and_its_ack() {
         assert!(write < sync, "{lines:#?}");
         after = ack;
     }
+}
+
+/// Whether every thread of the process is traced.
+fn is_traced(process: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    tasks.map_while(Result::ok).all(|task| {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+    })
 }
 
 fn position(text: &str, wanted: impl Fn(&str) -> bool) -> Vec<usize> {

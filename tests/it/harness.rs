@@ -423,6 +423,11 @@ impl Child {
         (self.printed.join().unwrap(), self.log.join().unwrap())
     }
 
+    /// Stops it where what it said does not matter.
+    pub(crate) async fn end_quietly(self) {
+        self.end().await;
+    }
+
     /// Waits until it ends by itself, and returns its exit code and log.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let mut status = None;
