@@ -388,6 +388,8 @@ fn inbox_options(config: &Config) -> sqlite::Options {
         path: inbox.path.clone(),
         batch_limit: inbox.batch_limit,
         queue_limit: inbox.queue_limit,
+        // What waits for the writer was in flight: a seller that hung up does not widen the bound.
+        queue_bytes: config.http.in_flight_bytes,
         window_days: inbox.duplicate_window_days,
         window_events: inbox.duplicate_window_events,
         tail_events: inbox.tail_events,

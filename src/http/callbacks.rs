@@ -275,6 +275,7 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
         path: nack.path,
         message: nack.message,
         status: status.as_u16(),
+        body_bytes: body.len(),
         body,
     });
 }

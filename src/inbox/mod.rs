@@ -101,6 +101,8 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// The body; the inbox cuts it.
     pub(crate) body: bytes::Bytes,
+    /// How long the body is, uncut.
+    pub(crate) body_bytes: usize,
 }
 
 /// What became of an attempt.

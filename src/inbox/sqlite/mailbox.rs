@@ -57,6 +57,8 @@ pub(super) type RefusalKey = (&'static str, &'static str);
 #[derive(Debug, Default)]
 struct State {
     appends: VecDeque<Append>,
+    /// What the bodies of the appends weigh together.
+    append_bytes: usize,
     outcomes: BTreeMap<i64, Outcome>,
     flushes: Vec<oneshot::Sender<()>>,
     refusals: VecDeque<Refusal>,
@@ -83,19 +85,30 @@ enum Standing {
 pub(super) struct Mailbox {
     state: Mutex<State>,
     arrived: Condvar,
-    queue_limit: usize,
-    refusal_queue: usize,
+    limits: Limits,
+}
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Appends.
+    pub(super) appends: usize,
+    /// Bytes of their bodies; one append is always taken.
+    pub(super) append_bytes: usize,
+    /// Refusals.
+    pub(super) refusals: usize,
+}
+
+impl Limits {
+    fn reached(self, state: &State) -> bool {
+        state.appends.len() >= self.appends || state.append_bytes >= self.append_bytes
+    }
 }
 
 impl Mailbox {
     /// Returns an empty mailbox.
-    pub(super) fn new(queue_limit: usize, refusal_queue: usize) -> Self {
-        Self {
-            state: Mutex::new(State::default()),
-            arrived: Condvar::new(),
-            queue_limit,
-            refusal_queue,
-        }
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { state: Mutex::new(State::default()), arrived: Condvar::new(), limits }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,9 +122,10 @@ impl Mailbox {
         if let Some(trouble) = state.trouble() {
             return Err(trouble);
         }
-        if state.appends.len() >= self.queue_limit {
+        if self.limits.reached(&state) {
             return Err(Error::QueueFull);
         }
+        state.append_bytes += append.event.body.len();
         state.appends.push_back(append);
         let first = state.appends.len() == 1;
         drop(state);
@@ -130,7 +144,7 @@ impl Mailbox {
     /// Returns why an append would be refused.
     pub(super) fn trouble(&self) -> Option<Error> {
         let state = self.lock();
-        let full = state.appends.len() >= self.queue_limit;
+        let full = self.limits.reached(&state);
         state.trouble().or_else(|| full.then_some(Error::QueueFull))
     }
 
@@ -175,7 +189,7 @@ impl Mailbox {
         let route = Action::from_name(&refusal.route).map_or("other", Action::as_str);
         let mut state = self.lock();
         *state.refused.entry((route, refusal.cause)).or_default() += 1;
-        if state.refusals.len() < self.refusal_queue {
+        if state.refusals.len() < self.limits.refusals {
             state.refusals.push_back(refusal);
         }
     }
@@ -258,6 +272,7 @@ impl Mailbox {
         state.standing = Standing::Failed(error.clone());
         state.flushes.clear();
         let appends = std::mem::take(&mut state.appends);
+        state.append_bytes = 0;
         drop(state);
         for append in appends {
             // An append whose caller has gone needs no answer.
@@ -283,9 +298,12 @@ impl State {
     fn take(&mut self, batch_limit: usize) -> Wake {
         if matches!(self.standing, Standing::Abandoned) {
             self.appends.clear();
+            self.append_bytes = 0;
             return Wake::Abandon;
         }
         let count = batch_limit.min(self.appends.len());
+        let taken = self.appends.iter().take(count).map(|append| append.event.body.len());
+        self.append_bytes -= taken.sum::<usize>();
         let batch = Batch {
             appends: self.appends.drain(..count).collect(),
             outcomes: if self.outcomes_held

@@ -126,7 +126,11 @@ impl SqliteInbox {
 
         let start = Start { low_water, log_end, unclean };
         let shared = Arc::new(Shared {
-            mailbox: Mailbox::new(options.queue_limit, options.refusal_queue),
+            mailbox: Mailbox::new(mailbox::Limits {
+                appends: options.queue_limit,
+                append_bytes: options.queue_bytes,
+                refusals: options.refusal_queue,
+            }),
             lanes: Lanes::new(start, options.tail_events, options.tail_bytes),
             pages: Pages::new(file.clone()),
             clock,
@@ -301,7 +305,10 @@ impl Inbox for SqliteInbox {
         Box::pin(self.append_record(record, event))
     }
 
-    fn refuse(&self, refusal: Refusal) {
+    fn refuse(&self, mut refusal: Refusal) {
+        // Copied, because a slice would keep the whole body in memory while it waits.
+        let kept = refusal.body.len().min(self.options.refusal_body_bytes);
+        refusal.body = bytes::Bytes::copy_from_slice(&refusal.body[..kept]);
         self.shared.mailbox.refuse(refusal);
     }
 

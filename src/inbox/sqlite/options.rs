@@ -12,6 +12,8 @@ pub(crate) struct Options {
     pub(crate) batch_limit: usize,
     /// How many appends may wait for the writer.
     pub(crate) queue_limit: usize,
+    /// How many bytes of bodies may wait for the writer.
+    pub(crate) queue_bytes: usize,
     /// How many days back a duplicate is recognised.
     pub(crate) window_days: u32,
     /// How many events back a duplicate is recognised.
@@ -50,6 +52,7 @@ impl Options {
             path: path.into(),
             batch_limit: 512,
             queue_limit: 8192,
+            queue_bytes: 64 << 20,
             window_days: 7,
             window_events: 1_000_000,
             tail_events: 4096,

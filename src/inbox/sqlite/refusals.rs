@@ -28,7 +28,7 @@ pub(super) fn write(
             .execute((route, cause, i64::try_from(*count).unwrap_or(i64::MAX)))?;
     }
     for refusal in refusals {
-        insert(&transaction, options, refusal)?;
+        insert(&transaction, refusal)?;
     }
     let quotas: BTreeSet<(&str, &str)> =
         refusals.iter().map(|refusal| (refusal.seller.as_str(), refusal.cause)).collect();
@@ -52,8 +52,7 @@ pub(super) fn write(
     transaction.commit()
 }
 
-fn insert(connection: &Connection, options: &Options, refusal: &Refusal) -> rusqlite::Result<()> {
-    let kept = refusal.body.len().min(options.refusal_body_bytes);
+fn insert(connection: &Connection, refusal: &Refusal) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO refusal (at, route, seller, verified, cause, path, message, status, body,
@@ -68,8 +67,8 @@ fn insert(connection: &Connection, options: &Options, refusal: &Refusal) -> rusq
             cut(&refusal.path),
             cut(&refusal.message),
             refusal.status,
-            &refusal.body[..kept],
-            refusal.body.len(),
+            refusal.body.as_ref(),
+            refusal.body_bytes,
         ])?;
     Ok(())
 }

@@ -338,6 +338,7 @@ fn refusal(seller: &str, verified: bool, cause: &'static str) -> Refusal {
         message: "no".to_owned(),
         status: 200,
         body: bytes::Bytes::from_static(b"0123456789"),
+        body_bytes: 10,
     }
 }
 
@@ -395,6 +396,13 @@ async fn too_many_unsettled_events_and_a_full_queue_refuse_at_once() {
     inbox.settle(claim, Settlement::Done);
     bench.settle_down().await;
     bench.append(SAMPLE).await.unwrap();
+    for (queue_limit, queue_bytes) in [(0, 1 << 20), (1, 0)] {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { queue_limit, queue_bytes, ..self::options(&directory) };
+        let (inbox, bench) = open(&options, &ManualClock::new());
+        assert!(matches!(bench.append(SAMPLE).await, Err(Error::QueueFull)));
+        assert!(matches!(inbox.trouble(), Some(Error::QueueFull)));
+    }
 }
 
 #[tokio::test]
