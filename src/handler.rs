@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::event::OrderEvent;
+use crate::words::Chain;
 
 /// Takes the events of accepted callbacks.
 ///
@@ -86,14 +87,7 @@ impl HandlerError {
 
     /// Returns the error and its causes in one line, outermost first.
     pub(crate) fn chain(&self) -> String {
-        let mut text = self.source.to_string();
-        let mut cause = self.source.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        Chain(self.source.as_ref()).to_string()
     }
 }
 

@@ -83,6 +83,7 @@ pub use event::{EventId, Flag, Flags, OrderEvent};
 pub use handler::{HandlerError, OrderEventHandler};
 pub use handlers::print::Print;
 pub use inbox::sqlite::open_error::{EngineError, OpenError};
-pub use receiver::{Builder, LoadError, Receiver, ServeError, Server, StartError, shutdown_signal};
+pub use receiver::load::LoadError;
+pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_signal};
 pub use rules::UnknownRules;
 pub use words::{Level, Outside, Profile, Sender, SubscriberId, Violation};

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-use crate::receiver::LoadError;
+use crate::receiver::load::LoadError;
 
 /// The settings file that is looked for when none is named.
 const SETTINGS_FILE: &str = "config.toml";

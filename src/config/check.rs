@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::parse::Places;
-use super::problem::{ConfigError, Place, Problem};
+use super::problem::{ConfigError, Place, Places, Problem};
 use super::settings::{Config, SETTINGS};
 
 /// The receiver would take unsigned callbacks from whoever reaches it, and nobody said so.

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check;
-use super::problem::{ConfigError, Place, Problem};
+use super::problem::{ConfigError, Place, Places, Problem, Written};
 use super::settings::{Config, SETTINGS, Setting, VARIABLES};
 use super::value::{Unfit, describe, mismatch, shown_name, unknown};
 use crate::words::nearest::nearest;
@@ -38,16 +38,6 @@ impl Config {
             Err(ConfigError::new(found.problems))
         }
     }
-}
-
-/// Where each setting that was named was written: the last place wins, like the value.
-pub(super) type Places = BTreeMap<&'static str, Written>;
-
-/// Where a setting was written, and whether it was allowed.
-#[derive(Debug)]
-pub(super) struct Written {
-    pub(super) place: Place,
-    pub(super) is_allowed: bool,
 }
 
 /// What was found so far.

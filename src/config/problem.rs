@@ -1,5 +1,6 @@
 //! What is wrong with the settings, and where.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::words::Outside;
@@ -99,4 +100,14 @@ impl fmt::Display for Lines<'_> {
         }
         Ok(())
     }
+}
+
+/// Where each setting that was named was written: the last place wins, like the value.
+pub(super) type Places = BTreeMap<&'static str, Written>;
+
+/// Where a setting was written, and whether it was allowed.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) place: Place,
+    pub(super) is_allowed: bool,
 }

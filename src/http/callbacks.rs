@@ -25,6 +25,7 @@ use crate::beckn::answer::{self, Code, ErrorType, INTERNAL_ERROR, INVALID_RESPON
 use crate::clock::Clock;
 use crate::inbox::{self, Refusal};
 use crate::intake::{Intake, Refused, Rejection};
+use crate::words::Chain;
 
 /// How callbacks are taken and answered.
 #[derive(Debug, Clone)]
@@ -254,7 +255,7 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
             (refused.cause, refused.seller, body)
         }
         Trouble::Rejected(Rejection::Unavailable(error)) => {
-            tracing::warn!(error = %chain(&error), "answered 503: a callback could not be kept");
+            tracing::warn!(error = %Chain(&error), "answered 503: a callback could not be kept");
             return;
         }
         Trouble::Body(body::Error::TooLong { .. }) => unread("http.body_too_long"),
@@ -282,17 +283,6 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
 
 fn unread(cause: &'static str) -> (&'static str, String, Bytes) {
     (cause, "unverified:".to_owned(), Bytes::new())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// The answer to a bug of ours. The panic's text may hold what a seller sent, so it is not logged.

@@ -3,6 +3,7 @@
 pub(crate) mod nearest;
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 
 /// A registered participant, normalised so that two spellings of one id compare equal.
@@ -137,6 +138,22 @@ impl Violation {
 /// end a line, are escaped.
 #[derive(Debug, Clone, Copy)]
 pub struct Outside<'a>(pub &'a str);
+
+/// An error and its causes in one line, outermost first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
 
 /// How many characters of an outside text are shown.
 const OUTSIDE_CHARACTERS: usize = 128;

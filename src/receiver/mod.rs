@@ -1,52 +1,29 @@
 //! Puts the halves together: settings → inbox, intake, dispatcher → routers, listeners, shutdown.
 
+pub(crate) mod load;
+mod options;
+
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::buyer_rule::{BuyerRule, ErasedRule};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Exposed, OtherActions};
-use crate::dispatch::{self, Dispatcher};
+use crate::config::{Config, ConfigError, Exposed};
+use crate::dispatch::Dispatcher;
 use crate::handler::{ErasedHandler, OrderEventHandler};
 use crate::http::{callbacks, operations, serve};
 use crate::inbox::Inbox;
+use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::sqlite::open_error::OpenError;
-use crate::inbox::sqlite::{self, SqliteInbox};
-use crate::intake::{Intake, Rejected};
-use crate::retry::Policy;
+use crate::intake::Intake;
 use crate::rules::{Rules, UnknownRules};
-
-/// Why settings could not be loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("could not read the settings file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file or the environment has mistakes; all of them are named.
-    #[error(transparent)]
-    Mistakes(#[from] ConfigError),
-    /// A variable of ours holds something else than Unicode.
-    #[error("expected a text in the environment variable {name}, found bytes that are none")]
-    NotUnicode {
-        /// The variable.
-        name: String,
-    },
-}
 
 /// Why a receiver did not start.
 #[derive(Debug, thiserror::Error)]
@@ -88,43 +65,6 @@ pub enum ServeError {
     InboxFailed,
 }
 
-impl Config {
-    /// Loads the settings of a file, and of the `BECKN_RECEIVER_…` variables over them.
-    ///
-    /// # Errors
-    /// The file cannot be read, or it or the environment has mistakes; all of them are named.
-    pub fn load(path: impl AsRef<Path>) -> Result<Config, LoadError> {
-        let path = path.as_ref().to_owned();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::load_text(&text, &path.display().to_string()),
-            Err(source) => Err(LoadError::Read { path, source }),
-        }
-    }
-
-    /// Loads the defaults, and the `BECKN_RECEIVER_…` variables over them.
-    ///
-    /// # Errors
-    /// The environment has mistakes; all of them are named.
-    pub fn from_environment() -> Result<Config, LoadError> {
-        Self::load_text("", "the defaults")
-    }
-
-    fn load_text(text: &str, file: &str) -> Result<Config, LoadError> {
-        let mut ours = Vec::new();
-        for (name, value) in std::env::vars_os() {
-            // A name that is not Unicode is none of ours: those are ASCII.
-            let Ok(name) = name.into_string() else { continue };
-            if name.starts_with("BECKN_RECEIVER_") {
-                let Ok(value) = value.into_string() else {
-                    return Err(LoadError::NotUnicode { name });
-                };
-                ours.push((name, value));
-            }
-        }
-        Ok(Config::parse(text, ours).map_err(|mistakes| mistakes.in_file(file))?)
-    }
-}
-
 /// Collects what a receiver is started with.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `start`"]
@@ -154,7 +94,7 @@ impl Builder {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         config.check()?;
         let rules = Rules::new(config.rules.profile, &config.rules.levels, &config.subscriber_ids)?;
-        let (options, opening) = (inbox_options(&config), Arc::clone(&clock));
+        let (options, opening) = (options::inbox_options(&config), Arc::clone(&clock));
         // Opening reads the disk: not on a thread that serves others.
         let inbox = tokio::task::spawn_blocking(move || SqliteInbox::open(options, opening))
             .await
@@ -164,14 +104,15 @@ impl Builder {
             rules,
             buyer_rules: self.buyer_rules,
             deadline: config.rules.deadline,
-            rejected: rejected(&config),
+            rejected: options::rejected(&config),
         };
-        let desk = callbacks::Desk::new(intake, Arc::clone(&clock), callback_options(&config));
+        let desk =
+            callbacks::Desk::new(intake, Arc::clone(&clock), options::callback_options(&config));
         let dispatcher = Dispatcher::start(
             Arc::clone(&inbox) as Arc<dyn Inbox>,
             handler,
             clock,
-            dispatch_options(&config),
+            options::dispatch_options(&config),
         )
         .map_err(StartError::Threads)?;
         Ok(Receiver { config, desk: Arc::new(desk), inbox, dispatcher })
@@ -342,67 +283,5 @@ impl Clock for SystemClock {
     fn sleep_until(&self, at: DateTime<Utc>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let wait = (at - Utc::now()).to_std().unwrap_or_default();
         Box::pin(tokio::time::sleep(wait))
-    }
-}
-
-fn rejected(config: &Config) -> Rejected {
-    match (config.answer.always_ack, config.answer.deliver_rejected) {
-        (false, _) => Rejected::Nack,
-        (true, false) => Rejected::Keep,
-        (true, true) => Rejected::Deliver,
-    }
-}
-
-fn callback_options(config: &Config) -> callbacks::Options {
-    callbacks::Options {
-        base_path: config.http.base_path.clone(),
-        refuse_other_actions: config.http.other_actions == OtherActions::Refuse,
-        body_limit: config.http.body_limit_bytes,
-        in_flight_bytes: config.http.in_flight_bytes,
-        in_flight_requests: config.http.in_flight_requests,
-        request_timeout: config.http.request_timeout,
-        nack_status: StatusCode::from_u16(config.answer.nack_status)
-            .expect("the settings allow only statuses"),
-        retry_after: config.http.retry_after_s,
-    }
-}
-
-fn dispatch_options(config: &Config) -> dispatch::Options {
-    let dispatch = &config.dispatch;
-    dispatch::Options {
-        concurrency: dispatch.concurrency,
-        attempt_timeout: dispatch.attempt_timeout,
-        drain_timeout: dispatch.drain_timeout,
-        retry: Policy {
-            initial: dispatch.retry_initial,
-            cap: dispatch.retry_cap,
-            attempts: dispatch.retry_attempts,
-            give_up_after: dispatch.retry_window,
-        },
-    }
-}
-
-fn inbox_options(config: &Config) -> sqlite::Options {
-    let inbox = &config.inbox;
-    sqlite::Options {
-        path: inbox.path.clone(),
-        batch_limit: inbox.batch_limit,
-        queue_limit: inbox.queue_limit,
-        // What waits for the writer was in flight: a seller that hung up does not widen the bound.
-        queue_bytes: config.http.in_flight_bytes,
-        window_days: inbox.duplicate_window_days,
-        window_events: inbox.duplicate_window_events,
-        tail_events: inbox.tail_events,
-        tail_bytes: inbox.tail_bytes,
-        unsettled_limit: inbox.unsettled_limit,
-        min_free_bytes: inbox.min_free_bytes,
-        retention_days: inbox.retention_days,
-        retention_bytes: inbox.retention_bytes,
-        dead_letter_days: inbox.dead_letter_days,
-        refusals_kept: inbox.refusals_kept,
-        refusal_body_bytes: inbox.refusal_body_bytes,
-        refusal_queue: inbox.refusal_queue,
-        refusals_per_seller_and_cause: inbox.refusals_per_seller,
-        poll: config.dispatch.poll,
     }
 }
