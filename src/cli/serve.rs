@@ -20,22 +20,31 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
-    // Taken before anything is bound: a signal that comes early still ends it in order.
-    let stop = shutdown_signal();
+    // Begun before the inbox is opened: a signal that comes early still ends it in order.
+    let signal = tokio::spawn(shutdown_signal());
     config.check_exposure()?;
-    let inbox = config.inbox.path.clone();
+    let (inbox, format) = (config.inbox.path.clone(), config.log.format);
     let receiver = Receiver::builder(config).start(Print::default()).await?;
     let server = receiver.bind().await?;
-    greet(&server, &inbox)?;
-    server.run(stop).await?;
+    let data = std::path::absolute(inbox)?;
+    if format == LogFormat::Text {
+        greet(&server, &data)?;
+    }
+    tracing::info!(listen = %server.callbacks_address()?, inbox = %data.display(), "ready");
+    server
+        .run(async {
+            if let Err(error) = signal.await {
+                tracing::error!(error = %error, "cannot listen for signals, stopping");
+            }
+        })
+        .await?;
     tracing::info!("stopped: everything that was ACKed is kept");
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says where it listens, where the data lies, and what to try; for the person who started it.
-fn greet(server: &Server, inbox: &std::path::Path) -> std::io::Result<()> {
+fn greet(server: &Server, data: &std::path::Path) -> std::io::Result<()> {
     let callbacks = server.callbacks_address()?;
-    let data = std::path::absolute(inbox)?;
     eprintln!("callbacks   http://{callbacks}/on_status, /on_update, /on_track, …");
     eprintln!("operations  http://{}/livez, /readyz", server.operations_address()?);
     eprintln!("inbox       {}", data.display());
@@ -43,7 +52,6 @@ fn greet(server: &Server, inbox: &std::path::Path) -> std::io::Result<()> {
         "try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \
          http://{callbacks}/on_status"
     );
-    tracing::info!(listen = %callbacks, inbox = %data.display(), "ready");
     Ok(())
 }
 

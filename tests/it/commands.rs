@@ -125,3 +125,23 @@ fn help_teaches_each_command() {
         assert!(!output(directory.path(), &[command, "--help"]).is_empty());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_json_logs_every_line_on_standard_error_is_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = binary()
+        .current_dir(directory.path())
+        .env("BECKN_RECEIVER_HTTP__LISTEN", "127.0.0.1:0")
+        .env("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:0")
+        .env("BECKN_RECEIVER_LOG__FORMAT", "json")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut log, &mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+    assert_eq!(ready["fields"]["message"], "ready");
+}
