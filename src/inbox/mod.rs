@@ -26,6 +26,7 @@
 
 #[cfg(test)]
 mod contract;
+#[cfg(any(feature = "cli", test))]
 pub(crate) mod reader;
 pub(crate) mod sqlite;
 

@@ -60,6 +60,7 @@ pub(in crate::inbox) fn open_reader(path: &Path) -> Result<Connection, OpenError
 }
 
 /// Opens the file beside the writer, to leave a request for it.
+#[cfg(any(feature = "cli", test))]
 pub(in crate::inbox) fn open_requester(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open_beside(path, flags)?;
