@@ -90,10 +90,12 @@ enum Trouble {
 /// Returns the router that takes callbacks at any path that ends in an action.
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
     let retry_after = desk.options.retry_after;
-    Router::new()
-        .fallback(take)
-        .with_state(desk)
-        .layer(CatchPanicLayer::custom(move |panic| internal(panic, retry_after)))
+    guarded(Router::new().fallback(take).with_state(desk), retry_after)
+}
+
+/// Answers a panic of ours as the bug that it is, instead of closing the connection.
+fn guarded(router: Router, retry_after: u64) -> Router {
+    router.layer(CatchPanicLayer::custom(move |panic| internal(panic, retry_after)))
 }
 
 async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
@@ -292,4 +294,33 @@ fn internal(_panic: Box<dyn Any + Send>, retry_after: u64) -> Response {
     let mut response = acknowledgement(StatusCode::INTERNAL_SERVER_ERROR, nack.body().into());
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::http::{StatusCode, header};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::guarded;
+
+    async fn panics() {
+        panic!("this text may hold what a seller sent")
+    }
+
+    #[tokio::test]
+    async fn a_bug_of_ours_is_a_nack_with_500_and_tells_nothing() {
+        let router = guarded(Router::new().fallback(panics), 7);
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "7");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(
+            &body[..],
+            br#"{"message":{"ack":{"status":"NACK"}},"error":{"type":"CORE-ERROR","code":"23001","path":"","message":"internal error, please retry"}}"#
+        );
+    }
 }
