@@ -10,4 +10,5 @@ mod delivery;
 mod examples;
 mod faults;
 mod harness;
+mod life;
 mod readme;
