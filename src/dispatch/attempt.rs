@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
@@ -17,10 +18,11 @@ use crate::words::Outside;
 /// How much of an error's text is kept with its event, in bytes.
 const ERROR_BYTES: usize = 2_000;
 
-/// How a call of the handler ended.
+/// How a call of the handler ended; nothing in it is the handler's any more.
 enum Outcome {
     Taken,
-    Failed(HandlerError),
+    Failed { error: String, asked: Option<Duration> },
+    Permanent { error: String },
     Panicked(String),
     TimedOut,
 }
@@ -37,29 +39,40 @@ pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) {
     desk.inbox.settle(claim, settlement);
 }
 
+/// Calls the handler. All that is its code runs inside the guard: the making of the future, its
+/// polls, its drop at a time-out, and the text of its error.
 async fn call(desk: &Desk, claim: &Claim, began: DateTime<Utc>) -> Outcome {
-    // The future itself is made inside the guard: a handler that is not an `async fn` may panic
-    // before it returns one.
-    let handled = async { desk.handler.handle(claim.event()).await };
     let deadline = began + desk.options.attempt_timeout;
-    tokio::select! {
-        biased;
-        outcome = AssertUnwindSafe(handled).catch_unwind() => match outcome {
-            Ok(Ok(())) => Outcome::Taken,
-            Ok(Err(error)) => Outcome::Failed(error),
-            Err(panic) => Outcome::Panicked(panic_text(&*panic)),
-        },
-        () = desk.clock.sleep_until(deadline) => Outcome::TimedOut,
+    let guarded = async {
+        let handled = desk.handler.handle(claim.event());
+        tokio::select! {
+            biased;
+            outcome = handled => match outcome {
+                Ok(()) => Outcome::Taken,
+                Err(error) => told(&error),
+            },
+            () = desk.clock.sleep_until(deadline) => Outcome::TimedOut,
+        }
+    };
+    AssertUnwindSafe(guarded)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Outcome::Panicked(panic_text(&*panic)))
+}
+
+fn told(error: &HandlerError) -> Outcome {
+    if error.is_permanent() {
+        Outcome::Permanent { error: error.chain() }
+    } else {
+        Outcome::Failed { error: error.chain(), asked: error.delay() }
     }
 }
 
 fn judge(desk: &Desk, claim: &Claim, began: DateTime<Utc>, outcome: Outcome) -> Settlement {
     let (error, asked) = match outcome {
         Outcome::Taken => return Settlement::Done,
-        Outcome::Failed(error) if error.is_permanent() => {
-            return Settlement::Dead { error: cut(error.chain()) };
-        }
-        Outcome::Failed(error) => (error.chain(), error.delay()),
+        Outcome::Permanent { error } => return Settlement::Dead { error: cut(error) },
+        Outcome::Failed { error, asked } => (error, asked),
         Outcome::Panicked(text) => (format!("the handler panicked: {text}"), None),
         Outcome::TimedOut => {
             let limit = desk.options.attempt_timeout.as_millis();

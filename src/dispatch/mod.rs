@@ -3,13 +3,14 @@
 //! # Constraints
 //! - Handlers run on a runtime of the dispatcher's own, with one thread more than there are
 //!   places for attempts: a handler that blocks its thread, or that panics, stops neither the
-//!   ACKs nor this loop nor the attempts of other lanes.
+//!   ACKs nor this loop nor the attempts of other lanes; see [`pulse`] for their timers.
 //! - A claim ends in exactly one of three ways: settled by its attempt, dropped by an abort at
 //!   shutdown (which hands it back), or still held by a blocked thread when the process ends
 //!   (then the next start finds it pending).
 //! - At most `concurrency` attempts are out; the inbox gives one claim a lane.
 
 mod attempt;
+mod pulse;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,7 +55,10 @@ pub(crate) struct Dispatcher {
     /// `None` only while it is taken down.
     runtime: Option<Runtime>,
     stop: CancellationToken,
+    ended: CancellationToken,
     work: Option<JoinHandle<()>>,
+    /// Ends before the runtime that it wakes.
+    pulse: Option<pulse::Pulse>,
 }
 
 impl Dispatcher {
@@ -75,15 +79,28 @@ impl Dispatcher {
             .build()?;
         let stop = CancellationToken::new();
         let desk = Arc::new(Desk { inbox, handler, clock, options });
-        let work = runtime.spawn(work(desk, stop.clone()));
-        Ok(Self { runtime: Some(runtime), stop, work: Some(work) })
+        let ended = CancellationToken::new();
+        let (stopping, guard) = (stop.clone(), ended.clone().drop_guard());
+        let work = runtime.spawn(async move {
+            // Dropped also when the loop panics.
+            let _guard = guard;
+            work(desk, stopping).await;
+        });
+        let pulse = Some(pulse::Pulse::start(runtime.handle().clone())?);
+        Ok(Self { runtime: Some(runtime), stop, ended, work: Some(work), pulse })
+    }
+
+    /// Returns a token that is cancelled when nothing is handed over any more: after a shutdown,
+    /// or by a bug.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
     }
 
     /// Stops claiming, waits for the attempts that are out (at most the drain time-out, then they
     /// are aborted and their events handed back), and ends the runtime.
     ///
     /// # Cancel safety
-    /// The stop is said before the first await; the draining goes on when the future is dropped.
+    /// Dropped, it aborts what is with the handler at once; those events come again.
     pub(crate) async fn shutdown(mut self) {
         self.stop.cancel();
         if let Some(work) = self.work.take()
@@ -98,6 +115,7 @@ impl Dispatcher {
 impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.stop.cancel();
+        drop(self.pulse.take());
         if let Some(runtime) = self.runtime.take() {
             // Never waits: a blocked handler would hold its thread for as long as it likes.
             runtime.shutdown_background();
@@ -169,8 +187,21 @@ const LOOK_THROUGH: Duration = Duration::from_secs(1);
 async fn work(desk: Arc<Desk>, stop: CancellationToken) {
     let mut out = Out::default();
     let mut look = tokio::time::interval(LOOK_THROUGH);
+    // Kept until it answers: dropped whenever something else happens, a look that has to read
+    // back for longer than that would begin again for ever. Places only become free meanwhile,
+    // so its limit holds.
+    let mut claiming = None;
     loop {
         let free = desk.options.concurrency - out.tasks.len();
+        if claiming.is_none() && free > 0 {
+            claiming = Some(desk.inbox.claim(free));
+        }
+        let claimed = async {
+            match claiming.as_mut() {
+                Some(claim) => claim.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -178,16 +209,21 @@ async fn work(desk: Arc<Desk>, stop: CancellationToken) {
             _ = look.tick() => {
                 out.name_the_blocked(desk.clock.now(), desk.options.attempt_timeout);
             }
-            claims = desk.inbox.claim(free), if free > 0 => match claims {
-                Ok(claims) => claims.into_iter().for_each(|claim| out.begin(&desk, claim)),
-                Err(inbox::Error::Closed) => break,
-                Err(error) => {
-                    tracing::error!(error = %error, "could not claim events, trying again");
-                    tokio::time::sleep(LOOK_THROUGH).await;
+            claims = claimed => {
+                claiming = None;
+                match claims {
+                    Ok(claims) => claims.into_iter().for_each(|claim| out.begin(&desk, claim)),
+                    Err(inbox::Error::Closed) => break,
+                    Err(error) => {
+                        tracing::error!(error = %error, "could not claim events, trying again");
+                        tokio::time::sleep(LOOK_THROUGH).await;
+                    }
                 }
-            },
+            }
         }
     }
+    // What it may have taken is handed back before the drain.
+    drop(claiming);
     drain(out, desk.options.drain_timeout).await;
 }
 
