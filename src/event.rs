@@ -147,7 +147,7 @@ pub struct OrderEvent {
     pub sender: Option<Sender>,
     /// What else is to be known about it.
     pub flags: Flags,
-    /// Rules that it breaks and that only warn.
+    /// Rules that it breaks and that only warn; with [`Flag::Rejected`], the enforced ones first.
     pub warnings: Vec<Violation>,
     /// Shapes in it that no version of the protocol publishes.
     pub oddities: Vec<Oddity>,

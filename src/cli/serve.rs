@@ -21,7 +21,7 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
     // Begun before the inbox is opened: a signal that comes early still ends it in order.
-    let signal = tokio::spawn(shutdown_signal());
+    let stop = shutdown_signal();
     config.check_exposure()?;
     let (inbox, format) = (config.inbox.path.clone(), config.log.format);
     let receiver = Receiver::builder(config).start(Print::default()).await?;
@@ -31,13 +31,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
         greet(&server, &data)?;
     }
     tracing::info!(listen = %server.callbacks_address()?, inbox = %data.display(), "ready");
-    server
-        .run(async {
-            if let Err(error) = signal.await {
-                tracing::error!(error = %error, "cannot listen for signals, stopping");
-            }
-        })
-        .await?;
+    server.run(stop).await?;
     tracing::info!("stopped: everything that was ACKed is kept");
     Ok(ExitCode::SUCCESS)
 }

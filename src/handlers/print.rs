@@ -37,7 +37,7 @@ impl fmt::Display for Line<'_> {
             "{} {} {} order={} state={} {} flags={} event={}",
             event.received_at.to_rfc3339_opts(SecondsFormat::Millis, true),
             event.action,
-            Outside(event.context.bpp_id.as_deref().unwrap_or("-")),
+            Quoted(event.context.bpp_id.as_deref()),
             Quoted(event.order_id()),
             Quoted(event.state()),
             if event.sender.is_some() { "verified" } else { "unverified" },

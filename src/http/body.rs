@@ -35,25 +35,18 @@ pub(crate) async fn read(
     room: &Semaphore,
 ) -> Result<(Bytes, SemaphorePermit<'_>), Error> {
     let mut held = take(room, 0)?;
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    // Copied, although most bodies come in one frame: a frame is a part of the connection's
+    // buffer of up to 64 KiB, which an event that waits would keep in memory.
+    let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Error::Broken)?.into_data() else { continue };
-        let length = first.len() + rest.len() + data.len();
-        if length > limit {
+        if bytes.len() + data.len() > limit {
             return Err(Error::TooLong { limit });
         }
         held.merge(take(room, data.len())?);
-        // Nearly every callback comes in one frame, which is then kept without a copy.
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            rest.extend_from_slice(&std::mem::take(&mut first));
-            rest.extend_from_slice(&data);
-        }
+        bytes.extend_from_slice(&data);
     }
-    let bytes = if rest.is_empty() { first } else { rest.freeze() };
-    Ok((bytes, held))
+    Ok((bytes.freeze(), held))
 }
 
 fn take(room: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Error> {

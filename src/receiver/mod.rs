@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::buyer_rule::{BuyerRule, ErasedRule};
@@ -63,6 +64,9 @@ pub enum ServeError {
     /// The inbox failed three times in a row; what was `ACKed` before is kept.
     #[error("the inbox cannot be written: stopped, so that sellers try again later")]
     InboxFailed,
+    /// Events are not handed over any more, by a bug; what was ACKed is kept.
+    #[error("events are not handed over any more: stopped, so that a restart delivers them")]
+    DispatchFailed,
 }
 
 /// Collects what a receiver is started with.
@@ -115,7 +119,18 @@ impl Builder {
             options::dispatch_options(&config),
         )
         .map_err(StartError::Threads)?;
-        Ok(Receiver { config, desk: Arc::new(desk), inbox, dispatcher })
+        Ok(Receiver { config, desk: Draining(Arc::new(desk)), inbox, dispatcher })
+    }
+}
+
+/// A desk that turns callbacks away once its receiver is gone: a router that outlived it would
+/// ACK what nobody hands over.
+#[derive(Debug)]
+struct Draining(Arc<callbacks::Desk>);
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        self.0.drain();
     }
 }
 
@@ -123,7 +138,7 @@ impl Builder {
 #[derive(Debug)]
 pub struct Receiver {
     config: Config,
-    desk: Arc<callbacks::Desk>,
+    desk: Draining,
     inbox: Arc<SqliteInbox>,
     dispatcher: Dispatcher,
 }
@@ -139,9 +154,10 @@ impl Receiver {
     /// It takes every path below the place where it is nested, so nest it at a path of its own.
     /// All bounds hold but two, which only [`Receiver::bind`]'s accept loop has: the time for a
     /// header and the number of connections. Whether unsigned callbacks may come from outside is
-    /// then up to the app that listens.
+    /// then up to the app that listens. Once the receiver is shut down or dropped, the router
+    /// answers 503.
     pub fn router(&self) -> Router {
-        callbacks::router(Arc::clone(&self.desk))
+        callbacks::router(Arc::clone(&self.desk.0))
     }
 
     /// Binds the listeners of `http.listen` and `operations.listen`.
@@ -155,14 +171,25 @@ impl Receiver {
         Ok(Server { receiver: self, callbacks, operations })
     }
 
+    /// Waits until the receiver cannot keep its promise any more, and says why.
+    fn failure(&self) -> impl Future<Output = ServeError> + use<> {
+        let (inbox, ended) = (self.inbox.failed(), self.dispatcher.ended());
+        async move {
+            tokio::select! {
+                () = inbox => ServeError::InboxFailed,
+                () = ended.cancelled() => ServeError::DispatchFailed,
+            }
+        }
+    }
+
     /// Stops claiming, waits for what is with the handler (at most `dispatch.drain_timeout_ms`,
     /// then it is aborted and comes again at the next start), and closes the inbox.
     ///
     /// # Cancel safety
-    /// What was begun goes on, but a receiver whose shutdown is dropped may not close its files;
-    /// the next start then takes it for an unclean end. Nothing is lost.
+    /// Dropped, it aborts what is with the handler at once and may not close its files; the next
+    /// start then takes it for an unclean end. Nothing is lost.
     pub async fn shutdown(self) {
-        self.desk.drain();
+        self.desk.0.drain();
         self.dispatcher.shutdown().await;
         self.inbox.close().await;
     }
@@ -197,7 +224,7 @@ impl Server {
     /// flight, no new claims, the handler's work, the inbox.
     ///
     /// # Errors
-    /// The inbox failed three times in a row.
+    /// The inbox failed three times in a row, or a bug ended the dispatching.
     ///
     /// # Cancel safety
     /// Dropped, it closes the listeners at once; see [`Receiver::shutdown`] for the rest.
@@ -210,34 +237,37 @@ impl Server {
             grace: config.http.request_timeout,
         };
         let probe = operations::Probe {
-            desk: Arc::clone(&receiver.desk),
+            desk: Arc::clone(&receiver.desk.0),
             inbox: Arc::clone(&receiver.inbox) as Arc<dyn Inbox>,
         };
         let drained = CancellationToken::new();
-        let probes = tokio::spawn(serve::serve(
+        // A set, so that dropping this ends the listener with everything else.
+        let mut probes = JoinSet::new();
+        probes.spawn(serve::serve(
             operations,
             operations::router(probe),
             serve::Bounds { connections: OPERATIONS_CONNECTIONS, ..bounds },
             drained.clone().cancelled_owned(),
         ));
-        let inbox = Arc::clone(&receiver.inbox);
-        let failed = CancellationToken::new();
-        let say_failed = failed.clone();
-        let desk = Arc::clone(&receiver.desk);
-        let stop = async move {
+        let failure = receiver.failure();
+        let mut failed = None;
+        let desk = Arc::clone(&receiver.desk.0);
+        let until = async {
             tokio::select! {
                 () = stop => {}
-                () = inbox.failed() => { say_failed.cancel(); }
+                why = failure => failed = Some(why),
             }
             desk.drain();
         };
-        serve::serve(callbacks, receiver.router(), bounds, stop).await;
+        serve::serve(callbacks, receiver.router(), bounds, until).await;
         receiver.shutdown().await;
         drained.cancel();
-        if let Err(error) = probes.await {
-            tracing::error!(error = %error, "the operations listener ended early");
+        while let Some(ended) = probes.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(error = %error, "the operations listener ended early");
+            }
         }
-        if failed.is_cancelled() { Err(ServeError::InboxFailed) } else { Ok(()) }
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -252,22 +282,30 @@ async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListene
     })
 }
 
-/// Waits for the signal to stop: SIGTERM or SIGINT, elsewhere Ctrl-C.
+/// Listens for the signal to stop, from this call on: SIGTERM or SIGINT, elsewhere Ctrl-C. The
+/// future waits for it.
 ///
 /// # Panics
-/// The process cannot listen for signals.
-pub async fn shutdown_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
-        let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
+/// It is called outside a tokio runtime, or the process cannot listen for signals.
+#[cfg(unix)]
+pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
+    async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     }
-    #[cfg(not(unix))]
+}
+
+/// Waits for Ctrl-C.
+///
+/// # Panics
+/// The process cannot listen for it.
+#[cfg(not(unix))]
+pub async fn shutdown_signal() {
     tokio::signal::ctrl_c().await.expect("Ctrl-C can be listened for");
 }
 
