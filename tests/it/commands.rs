@@ -10,6 +10,8 @@ fn run(directory: &Path, arguments: &[&str]) -> Output {
     binary()
         .current_dir(directory)
         .env("BECKN_RECEIVER_INBOX__PATH", directory.join("inbox"))
+        // Where no receiver of somebody else's is.
+        .env("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:1")
         .args(arguments)
         .output()
         .expect("the binary runs")
