@@ -119,12 +119,12 @@ impl Pages {
     }
 }
 
+const READ_EVENT: &str = "SELECT id, action, seller, verified, received_at, flags, warnings, body
+     FROM event JOIN body USING (seq) WHERE seq = ?1";
+
 fn read_event(connection: &Connection, seq: i64) -> Result<Box<OrderEvent>, ReadError> {
     let stored = connection
-        .prepare_cached(
-            "SELECT id, action, seller, verified, received_at, flags, warnings, body
-             FROM event JOIN body USING (seq) WHERE seq = ?1",
-        )
+        .prepare_cached(READ_EVENT)
         .and_then(|mut statement| statement.query_row([seq], Stored::read).optional())
         .map_err(ReadError::of)?
         .ok_or(ReadError::Gone)?;
@@ -264,4 +264,24 @@ pub(in crate::inbox) fn warnings_from_rest(text: Option<&str>) -> Vec<Violation>
         .into_iter()
         .map(|warning| Violation::new(warning.rule, warning.path, warning.message))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::{READ_EVENT, ReadError, read_event, schema};
+
+    #[test]
+    fn the_statement_that_reads_an_event_back_is_planned_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(schema::FILE);
+        let _writer = schema::open_writer(&file).unwrap();
+        let reader = schema::open_reader(&file).unwrap();
+        for seq in [1, 2, 3] {
+            assert!(matches!(read_event(&reader, seq), Err(ReadError::Gone)));
+        }
+        let statement = reader.prepare_cached(READ_EVENT).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }
