@@ -9,6 +9,7 @@ const ID_LENGTH: usize = 36;
 #[derive(Debug, Clone)]
 pub struct Template {
     bytes: Vec<u8>,
+    body_at: usize,
     message_id_at: usize,
     transaction_id_at: usize,
 }
@@ -43,7 +44,7 @@ impl Template {
         let (transaction_id_at, message_id_at) =
             (at(["transaction_id", "transactionId"])?, at(["message_id", "messageId"])?);
         let bytes = format!("{head}{body}").into_bytes();
-        Ok(Template { bytes, message_id_at, transaction_id_at })
+        Ok(Template { bytes, body_at: head.len(), message_id_at, transaction_id_at })
     }
 
     /// Returns the request with the ids that belong to these numbers.
@@ -53,6 +54,12 @@ impl Template {
         write_id(&mut self.bytes[self.transaction_id_at..][..ID_LENGTH], run, transaction);
         write_id(&mut self.bytes[self.message_id_at..][..ID_LENGTH], run, message);
         &self.bytes
+    }
+
+    /// Returns the body with the ids that belong to these numbers.
+    pub fn patched_body(&mut self, run: u64, transaction: u64, message: u64) -> &[u8] {
+        let body_at = self.body_at;
+        &self.patched(run, transaction, message)[body_at..]
     }
 }
 

@@ -10,10 +10,11 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use beckn_receiver::{Action, OrderEvent};
+use beckn_receiver_benches::accept::{AT_ONCE, Acceptor};
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use serde::de::IgnoredAny;
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -26,8 +27,11 @@ struct Arguments {
     /// The callback.
     payload: PathBuf,
     /// How many times.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1024)]
     times: u32,
+    /// Where the inbox of `accept` lies; a folder that is not there yet.
+    #[arg(long, default_value = "instructions-inbox")]
+    inbox: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -36,21 +40,25 @@ enum Work {
     Json,
     /// Read the callback into the typed event that a handler gets.
     Parse,
+    /// Accept the callback: from the router to the ACK and through a handler that does nothing.
+    Accept,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let body = Bytes::from(fs::read(&arguments.payload)?);
-    let task = Task { work: arguments.work, action: action_of(&arguments.payload)?, body };
-    // Once before counting: what is allocated once for the process is not the work's.
-    task.run()?;
-    let region = Region::new(ALLOCATOR);
-    for _ in 0..arguments.times {
-        black_box(&task).run()?;
-    }
-    let used = region.change();
+    let action = action_of(&arguments.payload)?;
+    let body = fs::read_to_string(&arguments.payload)?;
+    let times = arguments.times;
+    let used = match arguments.work {
+        Work::Json => repeat(times, || read_json(&body))?,
+        Work::Parse => {
+            let body = Bytes::from(body);
+            repeat(times, || parse(action, &body))?
+        }
+        Work::Accept => accept(action, &body, &arguments)?,
+    };
     let each = |total: usize| {
-        f64::from(u32::try_from(total).unwrap_or(u32::MAX)) / f64::from(arguments.times.max(1))
+        f64::from(u32::try_from(total).unwrap_or(u32::MAX)) / f64::from(times.max(1))
     };
     println!(
         "{:.1} allocations, {:.1} reallocations, {:.0} bytes allocated each time",
@@ -61,26 +69,46 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One piece of work on one body.
-struct Task {
-    work: Work,
-    action: Action,
-    body: Bytes,
+fn repeat(
+    times: u32,
+    work: impl Fn() -> Result<(), Box<dyn Error>>,
+) -> Result<Stats, Box<dyn Error>> {
+    // Once before counting: what is allocated once for the process is not the work's.
+    work()?;
+    let region = Region::new(ALLOCATOR);
+    for _ in 0..times {
+        work()?;
+    }
+    Ok(region.change())
 }
 
-impl Task {
-    #[inline(never)]
-    fn run(&self) -> Result<(), Box<dyn Error>> {
-        match self.work {
-            Work::Json => {
-                black_box(serde_json::from_slice::<IgnoredAny>(&self.body)?);
-            }
-            Work::Parse => {
-                black_box(OrderEvent::parse(self.action, Bytes::clone(&self.body))?);
-            }
-        }
-        Ok(())
-    }
+#[inline(never)]
+fn read_json(body: &str) -> Result<(), Box<dyn Error>> {
+    black_box(serde_json::from_slice::<IgnoredAny>(black_box(body).as_bytes())?);
+    Ok(())
+}
+
+#[inline(never)]
+fn parse(action: Action, body: &Bytes) -> Result<(), Box<dyn Error>> {
+    black_box(OrderEvent::parse(action, Bytes::clone(black_box(body)))?);
+    Ok(())
+}
+
+fn accept(action: Action, body: &str, arguments: &Arguments) -> Result<Stats, Box<dyn Error>> {
+    // One thread for all requests: how they are spread over several differs between runs.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut acceptor = Acceptor::start(&arguments.inbox, action, body).await?;
+        let warm_up = acceptor.requests(AT_ONCE)?;
+        acceptor.post(warm_up).await?;
+        // Made before counting: they are the seller's.
+        let requests = acceptor.requests(arguments.times)?;
+        let region = Region::new(ALLOCATOR);
+        acceptor.post(requests).await?;
+        let used = region.change();
+        acceptor.shutdown().await;
+        Ok(used)
+    })
 }
 
 /// Returns the action with which a sample's name begins.
