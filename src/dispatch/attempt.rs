@@ -27,16 +27,22 @@ enum Outcome {
     TimedOut,
 }
 
-/// Calls the handler with a claimed event and settles the claim.
+/// Calls the handler with a claimed event and settles the claim. Returns when it failed, or
+/// `None` when the handler has taken the event or given it up.
 ///
 /// # Cancel safety
 /// Dropped before its end, it drops the claim, which hands the event back.
-pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) {
+pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Option<DateTime<Utc>> {
     let began = desk.clock.now();
     let outcome = call(&desk, &claim, began).await;
+    let failed = match &outcome {
+        Outcome::Taken | Outcome::Permanent { .. } => false,
+        Outcome::Failed { .. } | Outcome::Panicked(_) | Outcome::TimedOut => true,
+    };
     let settlement = judge(&desk, &claim, began, outcome);
     tell(&claim, &settlement);
     desk.inbox.settle(claim, settlement);
+    failed.then(|| desk.clock.now())
 }
 
 /// Calls the handler. All that is its code runs inside the guard: the making of the future, its

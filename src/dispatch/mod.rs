@@ -126,8 +126,12 @@ impl Drop for Dispatcher {
 /// The attempts that are out.
 #[derive(Debug, Default)]
 struct Out {
-    tasks: JoinSet<()>,
+    /// Each returns when it failed, `None` when the handler answered for its event.
+    tasks: JoinSet<Option<DateTime<Utc>>>,
     since: HashMap<Id, Since>,
+    /// Attempts that failed since the last one that did not.
+    failures: usize,
+    failed_at: Option<DateTime<Utc>>,
 }
 
 /// Since when an attempt is out, so that one that outlives its time-out is named.
@@ -148,7 +152,11 @@ impl Out {
     /// Waits until an attempt has ended; for ever when none is out.
     async fn ended(&mut self) {
         let id = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
+            Some(Ok((id, failed_at))) => {
+                self.failures = if failed_at.is_some() { self.failures + 1 } else { 0 };
+                self.failed_at = failed_at;
+                id
+            }
             // A panic of ours or an abort: the claim was dropped, so its event is handed back.
             Some(Err(error)) => {
                 if error.is_panic() {
@@ -159,6 +167,12 @@ impl Out {
             None => std::future::pending().await,
         };
         self.since.remove(&id);
+    }
+
+    /// Returns until when no event is handed out, because as many attempts as there are places
+    /// have failed in a row.
+    fn rest_until(&self, places: usize) -> Option<DateTime<Utc>> {
+        self.failed_at.filter(|_| self.failures >= places).map(|at| at + REST)
     }
 
     /// Names, once each, the attempts that run on although their time is over: an await would
@@ -181,6 +195,10 @@ impl Out {
 /// How long after its time-out an attempt that still runs is called blocked.
 const BLOCKED_AFTER: Duration = Duration::from_secs(1);
 
+/// How long handing out rests while every attempt fails: a handler that takes nothing would else
+/// be called thousands of times a second, on the cores that answer the sellers.
+const REST: Duration = Duration::from_millis(100);
+
 /// How often the attempts that are out are looked through.
 const LOOK_THROUGH: Duration = Duration::from_secs(1);
 
@@ -191,10 +209,11 @@ async fn work(desk: Arc<Desk>, stop: CancellationToken) {
     // back for longer than that would begin again for ever. Places only become free meanwhile,
     // so its limit holds.
     let mut claiming = None;
+    let places = desk.options.concurrency;
     loop {
-        let free = desk.options.concurrency - out.tasks.len();
+        let free = places - out.tasks.len();
         if claiming.is_none() && free > 0 {
-            claiming = Some(desk.inbox.claim(free));
+            claiming = Some(Box::pin(claim(&desk, free, out.rest_until(places))));
         }
         let claimed = async {
             match claiming.as_mut() {
@@ -225,6 +244,17 @@ async fn work(desk: Arc<Desk>, stop: CancellationToken) {
     // What it may have taken is handed back before the drain.
     drop(claiming);
     drain(out, desk.options.drain_timeout).await;
+}
+
+async fn claim(
+    desk: &Desk,
+    free: usize,
+    rest_until: Option<DateTime<Utc>>,
+) -> Result<Vec<Claim>, inbox::Error> {
+    if let Some(at) = rest_until {
+        desk.clock.sleep_until(at).await;
+    }
+    desk.inbox.claim(free).await
 }
 
 /// Waits for the attempts that are out, then aborts them: a dropped claim is handed back.

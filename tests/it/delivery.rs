@@ -61,6 +61,22 @@ async fn an_event_that_fails_is_tried_again_and_then_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_handler_that_takes_nothing_is_left_alone_for_a_moment() {
+    let recorder = Recorder::behaving(|_| Err(std::io::Error::other("the shop is closed").into()));
+    let settings = "[dispatch]\nconcurrency = 2\nretry_attempts = 1\n";
+    let receiver = TestReceiver::start(settings, recorder.clone()).await;
+    let began = std::time::Instant::now();
+    for lane in 0..8 {
+        receiver.accept("/on_status", on_status(&format!("t{lane}"), "m1", "Accepted")).await;
+    }
+    receiver.settle().await;
+    assert_eq!(recorder.seen().len(), 8);
+    // Two places, so at least three rests between the eight attempts.
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    receiver.stop().await;
+}
+
+#[tokio::test]
 async fn a_permanent_error_is_a_dead_letter_at_once_and_frees_its_lane() {
     let recorder = Recorder::behaving(|event| match event.state() {
         Some("Bad") => Err(HandlerError::permanent("never heard of it")),
