@@ -1,6 +1,7 @@
 //! An event: an accepted callback, decoded for the handler.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -158,14 +159,22 @@ pub struct OrderEvent {
 impl OrderEvent {
     /// Reads a body as the event that a handler would get, for a handler's own unit tests.
     ///
-    /// The event is unverified, has a nil id and no warnings; no rule is checked.
+    /// The event is unverified and has no warnings: no rule is checked. Its id is made from the
+    /// action and the body, so that the same body gives the same id and another one another.
     ///
     /// # Errors
     /// The body is not UTF-8, not JSON, or not an object.
     pub fn parse(action: Action, body: impl Into<Bytes>) -> Result<Self, Malformed> {
         let body = body.into();
         let callback = Callback::parse(&body)?;
-        Ok(Self::new(action, callback, body, DateTime::UNIX_EPOCH))
+        let halves = [0u8, 1].map(|half| {
+            let mut hasher = DefaultHasher::new();
+            (half, action, &body[..]).hash(&mut hasher);
+            hasher.finish()
+        });
+        let mut event = Self::new(action, callback, body, DateTime::UNIX_EPOCH);
+        event.id = EventId::new(Uuid::from_u64_pair(halves[0], halves[1]));
+        Ok(event)
     }
 
     /// Makes the event of a parsed callback; the inbox gives it its id.
@@ -203,12 +212,13 @@ impl OrderEvent {
         }
     }
 
-    /// Returns the order's id, from the order or the contract.
+    /// Returns the order's id, from the order, the contract or the tracking's tags.
     pub fn order_id(&self) -> Option<&str> {
         match &self.payload {
             Payload::Order(order) => order.id.as_deref(),
             Payload::Contract(contract) => contract.id.as_deref(),
-            Payload::Tracking(_) | Payload::None => None,
+            Payload::Tracking(tracking) => tracking.order_id(),
+            Payload::None => None,
         }
     }
 
@@ -241,7 +251,15 @@ impl OrderEvent {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flag, Flags};
+    use super::{Flag, Flags, OrderEvent};
+    use crate::beckn::action::Action;
+
+    #[test]
+    fn parsed_events_of_different_bodies_have_different_ids() {
+        let id = |body: &'static str| OrderEvent::parse(Action::OnStatus, body).unwrap().id;
+        assert_eq!(id("{}"), id("{}"));
+        assert_ne!(id("{}"), id("{ }"));
+    }
 
     #[test]
     fn flags_survive_their_bits() {

@@ -40,7 +40,9 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let receiver = Receiver::builder(Config::load("config.toml")?).start(PrintOrders).await?;
+//!     let config = Config::load("config.toml")?; // or Config::from_environment()?
+//!     beckn_receiver::start_log(&config)?; // retries and dead letters are told there
+//!     let receiver = Receiver::builder(config).start(PrintOrders).await?;
 //!     receiver.bind().await?.run(beckn_receiver::shutdown_signal()).await?;
 //!     Ok(())
 //! }
@@ -66,6 +68,8 @@ mod intake;
 
 mod http;
 
+#[cfg(feature = "cli")]
+mod log;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod receiver;
@@ -83,6 +87,8 @@ pub use event::{EventId, Flag, Flags, OrderEvent};
 pub use handler::{HandlerError, OrderEventHandler};
 pub use handlers::print::Print;
 pub use inbox::sqlite::open_error::{EngineError, OpenError};
+#[cfg(feature = "cli")]
+pub use log::{LogError, start_log};
 pub use receiver::load::LoadError;
 pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_signal};
 pub use rules::UnknownRules;

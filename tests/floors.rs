@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("handlers", 3),
     ("intake", 3),
     ("http", 4),
+    ("log", 5),
     ("mock", 5),
     ("receiver", 5),
     ("cli", 6),

@@ -21,7 +21,8 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// The route that it is posted to [default: the action that its context names]
+    /// The route that it is posted to; on another than its context names it is refused
+    /// [default: the one that its context names]
     #[arg(long, value_name = "ACTION", value_parser = action)]
     route: Option<Action>,
 
@@ -46,6 +47,8 @@ fn profile(text: &str) -> Result<Profile, String> {
 struct Report {
     file: String,
     route: Option<&'static str>,
+    /// Whether the route is only what the context names.
+    route_assumed: bool,
     answer: &'static str,
     violations: Vec<Finding>,
     warnings: Vec<Finding>,
@@ -115,6 +118,7 @@ fn report(rules: &Rules, file: &Path, route: Option<Action>, body: &[u8]) -> Rep
     let mut report = Report {
         file: file.display().to_string(),
         route: route.map(Action::as_str),
+        route_assumed: route.is_none(),
         answer: "NACK",
         violations: Vec::new(),
         warnings: Vec::new(),
@@ -156,7 +160,8 @@ fn print(report: &Report) {
     ];
     let mut line = format!("{}: {}", report.file, report.answer);
     if let Some(route) = report.route {
-        write!(line, " to /{route}").expect("a text takes what is written");
+        let whose = if report.route_assumed { ", the route that its context names" } else { "" };
+        write!(line, " to /{route}{whose}").expect("a text takes what is written");
     }
     for (count, word) in counts.into_iter().filter(|(count, _)| *count > 0) {
         write!(line, ", {count} {}", plural(word, count)).expect("a text takes what is written");

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::event::EventId;
 use crate::inbox::reader::{self, Filter, KeptRefusal, Progress, Reader, Summary, Totals};
 use crate::words::Outside;
+use crate::words::nearest::nearest;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -34,8 +35,8 @@ pub(super) struct Arguments {
     order: Option<String>,
 
     /// Only events that are pending, done, dead or rejected
-    #[arg(long, value_name = "STATE", value_parser = progress)]
-    state: Option<Progress>,
+    #[arg(long, value_name = "PROGRESS", value_parser = progress)]
+    progress: Option<Progress>,
 
     #[command(flatten)]
     list: List,
@@ -81,8 +82,11 @@ pub(super) struct Replay {
 }
 
 pub(super) fn action(text: &str) -> Result<Action, String> {
-    Action::from_name(text.trim_start_matches('/'))
-        .ok_or_else(|| "expected a callback's name, as on_status".to_owned())
+    Action::from_name(text.trim_start_matches('/')).ok_or_else(|| {
+        let known = Action::ALL.map(Action::as_str);
+        let nearest = nearest(text, known).unwrap_or_default();
+        format!("expected a callback's name, the nearest is {nearest}")
+    })
 }
 
 pub(super) fn event_id(text: &str) -> Result<EventId, String> {
@@ -106,7 +110,7 @@ pub(super) fn list(config: &Config, arguments: &Arguments) -> Result<ExitCode, F
         seller: arguments.seller.clone(),
         transaction_id: arguments.transaction.clone(),
         order_id: arguments.order.clone(),
-        progress: arguments.state,
+        progress: arguments.progress,
     };
     let reader = Reader::open(&config.inbox.path)?;
     let events = reader.events(&filter, arguments.list.limit)?;
@@ -157,23 +161,21 @@ pub(super) fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Fa
     } else {
         arguments.ids.clone()
     };
-    let mut all = true;
-    for id in &ids {
-        let said = match reader::request_replay(directory, *id, Utc::now())? {
+    let replays = reader::request_replays(directory, &ids, Utc::now())?;
+    for (id, replay) in ids.iter().zip(&replays) {
+        let said = match replay {
             reader::Replay::Requested => {
                 "requested: the running receiver, or the next, takes it up"
             }
             reader::Replay::StillPending => "not needed: it is pending and will be delivered",
-            reader::Replay::Unknown => {
-                all = false;
-                "there is no such event"
-            }
+            reader::Replay::Unknown => "there is no such event",
         };
         println!("{id} {said}");
     }
     if ids.is_empty() {
         println!("there are no dead letters");
     }
+    let all = !replays.contains(&reader::Replay::Unknown);
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -206,7 +208,8 @@ fn event_line(event: &Summary) -> String {
     let named = |text: &Option<String>| {
         text.as_deref().map_or_else(|| "-".to_owned(), |text| Outside(text).to_string())
     };
-    let flags = event.flags.to_string();
+    let mut flags: Vec<String> = event.flags.iter().map(|flag| flag.as_str().to_owned()).collect();
+    flags.extend((event.warnings > 0).then(|| format!("warnings:{}", event.warnings)));
     format!(
         "{} {} {} order={} state={} transaction={} {} flags={} event={}",
         time(event.received_at),
@@ -216,7 +219,7 @@ fn event_line(event: &Summary) -> String {
         named(&event.state),
         named(&event.transaction_id),
         event.progress.as_str(),
-        if flags.is_empty() { "-" } else { &flags },
+        if flags.is_empty() { "-".to_owned() } else { flags.join(",") },
         event.id,
     )
 }
@@ -235,6 +238,7 @@ pub(super) struct EventRow<'a> {
     state: Option<&'a str>,
     progress: &'static str,
     flags: Vec<&'static str>,
+    warnings: usize,
     replay: u32,
     attempts: u32,
     next_attempt_at: Option<String>,
@@ -256,6 +260,7 @@ impl<'a> EventRow<'a> {
             state: event.state.as_deref(),
             progress: event.progress.as_str(),
             flags: event.flags.iter().map(crate::event::Flag::as_str).collect(),
+            warnings: event.warnings,
             replay: event.replay,
             attempts: event.attempts,
             next_attempt_at: event.next_at.map(time),

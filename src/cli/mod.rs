@@ -35,10 +35,10 @@ const SETTINGS_FILE: &str = "config.toml";
     after_help = "Try it:\n  \
         beckn-receiver                                   serve with ./config.toml or the defaults\n  \
         beckn-receiver check examples/payloads/*.json    what would be answered, without a server\n  \
-        beckn-receiver events --state dead               what was given up\n  \
-        beckn-receiver replay 0198…                      hand an event over again\n\n\
+        beckn-receiver events --progress dead            what was given up\n  \
+        beckn-receiver replay --dead                     hand it over again\n\n\
         Every setting of config.toml can be set by a variable: http.listen is\n  \
-        BECKN_RECEIVER_HTTP__LISTEN=0.0.0.0:8080"
+        BECKN_RECEIVER_HTTP__LISTEN=127.0.0.1:8081"
 )]
 struct Arguments {
     /// The settings file [default: ./config.toml if there is one, else the built-in defaults]

@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-
 use super::Failure;
 use crate::config::{Config, LogFormat};
 use crate::handlers::print::Print;
+use crate::log::start_log;
 use crate::receiver::{Receiver, Server, shutdown_signal};
 
 pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
@@ -46,17 +45,5 @@ fn greet(server: &Server, data: &std::path::Path) -> std::io::Result<()> {
         "try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \
          http://{callbacks}/on_status"
     );
-    Ok(())
-}
-
-fn start_log(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::builder().parse(&config.log.level)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.log.format {
-        LogFormat::Text => {
-            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
-        }
-        LogFormat::Json => log.json().init(),
-    }
     Ok(())
 }

@@ -97,9 +97,11 @@ mod tests {
         let event = OrderEvent::parse(Action::OnStatus, body).unwrap();
         assert_eq!(
             Line(&event).to_string(),
-            "1970-01-01T00:00:00.000Z on_status seller.example order=O-1 \
-             state=\"Out for 'delivery'\" unverified flags=- \
-             event=00000000-0000-0000-0000-000000000000"
+            format!(
+                "1970-01-01T00:00:00.000Z on_status seller.example order=O-1 \
+                 state=\"Out for 'delivery'\" unverified flags=- event={}",
+                event.id
+            )
         );
     }
 

@@ -3,7 +3,8 @@
 //! Reading never waits for the writer nor stops it. There is no index on what the filters name:
 //! a list walks the narrow rows from the newest on, some 100 ms for 1,000,000 events.
 
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -19,6 +20,20 @@ use crate::words::Violation;
 /// Why an inbox could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    /// There is none.
+    #[error("there is no inbox in {} (inbox.path)", directory.display())]
+    Missing {
+        /// Where it was looked for.
+        directory: PathBuf,
+    },
+    /// The directory cannot be looked into.
+    #[error("the directory {} (inbox.path) cannot be read", directory.display())]
+    Unreachable {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// It could not be opened.
     #[error("the inbox cannot be opened")]
     Open(#[source] OpenError),
@@ -97,6 +112,8 @@ pub(crate) struct Summary {
     pub(crate) received_at: DateTime<Utc>,
     /// What else is to be known.
     pub(crate) flags: Flags,
+    /// How many rules it breaks that only warn.
+    pub(crate) warnings: usize,
     /// How far it is.
     pub(crate) progress: Progress,
     /// The round: 0 for the arrival.
@@ -186,7 +203,7 @@ const PROGRESS: &str = "CASE WHEN d.state IS NOT NULL THEN d.state
 
 const COLUMNS: &str = "e.id, e.seq, e.action, e.seller, e.transaction_id, e.message_id,
      e.order_id, e.state, e.received_at, e.flags, d.replay, d.attempts, d.first_attempt_at,
-     d.next_at, d.settled_at, d.error";
+     d.next_at, d.settled_at, d.error, coalesce(json_array_length(e.warnings), 0)";
 
 /// An inbox, open for reading.
 #[derive(Debug)]
@@ -251,9 +268,9 @@ impl Reader {
         let detail = |row: &Row<'_>| {
             Ok(Detail {
                 summary: summary(row)?,
-                warnings: warnings_from_rest(row.get::<_, Option<String>>(17)?.as_deref()),
-                body: Bytes::from(row.get::<_, Vec<u8>>(18)?),
-                replay_requested: row.get(19)?,
+                warnings: warnings_from_rest(row.get::<_, Option<String>>(18)?.as_deref()),
+                body: Bytes::from(row.get::<_, Vec<u8>>(19)?),
+                replay_requested: row.get(20)?,
             })
         };
         self.connection
@@ -316,41 +333,71 @@ impl Reader {
     }
 }
 
-/// Asks for another round of a settled event. The process that has the inbox takes the request
+/// Asks for another round of settled events, all in one step, so that those of a lane come in the
+/// order of the log whatever the order of `ids`. The process that has the inbox takes the requests
 /// up at its next look; without one, the next that opens it does.
+pub(crate) fn request_replays(
+    directory: &Path,
+    ids: &[EventId],
+    now: DateTime<Utc>,
+) -> Result<Vec<Replay>, Error> {
+    let file = existing(directory)?;
+    let connection = schema::open_requester(&file).map_err(Error::Open)?;
+    let found = find(&connection, ids).map_err(Error::Read)?;
+    let transaction = connection.unchecked_transaction().map_err(Error::Request)?;
+    let mut replays = Vec::with_capacity(ids.len());
+    for id in ids {
+        replays.push(match found.get(id) {
+            None => Replay::Unknown,
+            Some((_, Progress::Pending)) => Replay::StillPending,
+            Some((seq, Progress::Done | Progress::Dead | Progress::Rejected)) => {
+                transaction
+                    .prepare_cached("INSERT OR IGNORE INTO replay_request VALUES (?1, ?2)")
+                    .and_then(|mut insert| insert.execute((seq, now.timestamp_micros())))
+                    .map_err(Error::Request)?;
+                Replay::Requested
+            }
+        });
+    }
+    transaction.commit().map_err(Error::Request)?;
+    Ok(replays)
+}
+
+/// Asks for another round of one event.
+#[cfg(test)]
 pub(crate) fn request_replay(
     directory: &Path,
     id: EventId,
     now: DateTime<Utc>,
 ) -> Result<Replay, Error> {
-    let file = existing(directory)?;
-    let connection = schema::open_requester(&file).map_err(Error::Open)?;
-    let found = connection
-        .query_row(
-            &format!("SELECT e.seq, {PROGRESS} {FROM} WHERE e.id = ?1"),
-            [id.uuid().as_bytes()],
-            |row| Ok((row.get::<_, i64>(0)?, progress(row, 1)?)),
-        )
-        .optional()
-        .map_err(Error::Read)?;
-    match found {
-        None => Ok(Replay::Unknown),
-        Some((_, Progress::Pending)) => Ok(Replay::StillPending),
-        Some((seq, Progress::Done | Progress::Dead | Progress::Rejected)) => {
-            connection
-                .execute(
-                    "INSERT OR IGNORE INTO replay_request VALUES (?1, ?2)",
-                    (seq, now.timestamp_micros()),
-                )
-                .map_err(Error::Request)?;
-            Ok(Replay::Requested)
+    request_replays(directory, &[id], now).map(|replays| replays[0])
+}
+
+/// Finds events by their ids in one walk through the narrow rows: there is no index on the id.
+fn find(
+    connection: &Connection,
+    ids: &[EventId],
+) -> rusqlite::Result<HashMap<EventId, (i64, Progress)>> {
+    let wanted: HashSet<&EventId> = ids.iter().collect();
+    let mut found = HashMap::new();
+    let mut statement = connection.prepare(&format!("SELECT e.id, e.seq, {PROGRESS} {FROM}"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = EventId::new(Uuid::from_bytes(row.get(0)?));
+        if wanted.contains(&id) {
+            found.insert(id, (row.get(1)?, progress(row, 2)?));
         }
     }
+    Ok(found)
 }
 
 fn existing(directory: &Path) -> Result<std::path::PathBuf, Error> {
     let file = directory.join(schema::FILE);
-    if file.exists() { Ok(file) } else { Err(Error::Open(OpenError::NoInbox)) }
+    match file.try_exists() {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(Error::Missing { directory: directory.to_owned() }),
+        Err(source) => Err(Error::Unreachable { directory: directory.to_owned(), source }),
+    }
 }
 
 fn progress(row: &Row<'_>, column: usize) -> rusqlite::Result<Progress> {
@@ -380,6 +427,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
         next_at: at(13)?,
         settled_at: at(14)?,
         error: row.get(15)?,
-        progress: progress(row, 16)?,
+        warnings: row.get(16)?,
+        progress: progress(row, 17)?,
     })
 }

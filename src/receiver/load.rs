@@ -1,11 +1,13 @@
 //! Loads settings from a file and the environment: the reading that `config` does not do itself.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigError};
+use crate::words::Chain;
 
 /// Why settings could not be loaded.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The file cannot be read.
@@ -25,6 +27,13 @@ pub enum LoadError {
         /// The variable.
         name: String,
     },
+}
+
+impl fmt::Debug for LoadError {
+    /// Writes the error and its causes as a person reads them: `main` prints what it returns so.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Chain(self), f)
+    }
 }
 
 impl Config {

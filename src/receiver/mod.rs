@@ -3,6 +3,7 @@
 pub(crate) mod load;
 mod options;
 
+use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -25,9 +26,10 @@ use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::sqlite::open_error::OpenError;
 use crate::intake::Intake;
 use crate::rules::{Rules, UnknownRules};
+use crate::words::Chain;
 
 /// Why a receiver did not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The settings, as the program made them, have mistakes; all of them are named.
@@ -44,8 +46,15 @@ pub enum StartError {
     Threads(#[source] std::io::Error),
 }
 
+impl fmt::Debug for StartError {
+    /// Writes the error and its causes as a person reads them: `main` prints what it returns so.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Chain(self), f)
+    }
+}
+
 /// Why a receiver does not serve, or stopped.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// It would let unsigned callbacks in from outside.
@@ -67,6 +76,13 @@ pub enum ServeError {
     /// Events are not handed over any more, by a bug; what was ACKed is kept.
     #[error("events are not handed over any more: stopped, so that a restart delivers them")]
     DispatchFailed,
+}
+
+impl fmt::Debug for ServeError {
+    /// Writes the error and its causes as a person reads them: `main` prints what it returns so.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Chain(self), f)
+    }
 }
 
 /// Collects what a receiver is started with.

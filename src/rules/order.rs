@@ -74,7 +74,14 @@ pub(super) fn check(check: &mut Check<'_>, route: Action, order: &Order, scope: 
     let (keys, count) = (["fulfillment", "fulfillments"], order.fulfillments.len());
     for (index, fulfillment) in order.fulfillments.iter().enumerate() {
         let at = Element::of(keys, order.singular_fulfillment, index, count);
-        check_fulfillment(check, at, fulfillment, scope);
+        if scope.is_ondc_goods() {
+            check_type(check, at, fulfillment);
+        }
+        // A draft's fulfilment says whether it can be served, in words of its own.
+        if scope.is_ondc_goods() && !is_draft {
+            check_code(check, at, fulfillment);
+        }
+        check_fulfillment(check, at, fulfillment);
     }
     if let Some(quote) = &order.quote {
         check_quote(check, quote, scope);
@@ -138,17 +145,20 @@ fn check_provider(check: &mut Check<'_>, provider: &Provider) {
     }
 }
 
-fn check_fulfillment(check: &mut Check<'_>, at: Element, fulfillment: &Fulfillment, scope: Scope) {
-    if scope.is_ondc_goods() {
-        let rule = Id::OrderFulfillmentsType;
-        let path = format_args!("{at}/type");
-        check.form(rule, path, &FULFILLMENT_TYPE, fulfillment.r#type.as_deref());
-        if let Some(code) = fulfillment.code().filter(|code| code.known().is_none()) {
-            let (path, rule) =
-                (format_args!("{at}/state/descriptor/code"), Id::OrderFulfillmentsState);
-            check.report_text(rule, path, "a code that ONDC publishes", code.as_str());
-        }
+fn check_type(check: &mut Check<'_>, at: Element, fulfillment: &Fulfillment) {
+    let path = format_args!("{at}/type");
+    let found = fulfillment.r#type.as_deref();
+    check.form(Id::OrderFulfillmentsType, path, &FULFILLMENT_TYPE, found);
+}
+
+fn check_code(check: &mut Check<'_>, at: Element, fulfillment: &Fulfillment) {
+    if let Some(code) = fulfillment.code().filter(|code| code.known().is_none()) {
+        let (path, rule) = (format_args!("{at}/state/descriptor/code"), Id::OrderFulfillmentsState);
+        check.report_text(rule, path, "a code that ONDC publishes", code.as_str());
     }
+}
+
+fn check_fulfillment(check: &mut Check<'_>, at: Element, fulfillment: &Fulfillment) {
     let tat = fulfillment.tat.as_ref().map(IsoDuration::as_str);
     check.form(Id::OrderFulfillmentsTat, format_args!("{at}/@ondc~1org~1TAT"), &DURATION, tat);
     if let Some(start) = &fulfillment.start {

@@ -6,7 +6,7 @@ use crate::words::nearest::nearest;
 
 /// The settings name rules that do not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.text())]
+#[error("rules.levels: {}", self.text())]
 pub struct UnknownRules {
     rules: Vec<UnknownRule>,
 }
@@ -52,7 +52,7 @@ mod tests {
         let error = check(names.iter()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown rule `context.timestmap`, nearest is `context.timestamp`; \
+            "rules.levels: unknown rule `context.timestmap`, nearest is `context.timestamp`; \
              unknown rule `orders.id`, nearest is `order.id`"
         );
     }

@@ -134,7 +134,7 @@ async fn with_always_ack_a_refused_callback_is_acked_kept_and_not_delivered() {
     assert_eq!(events[0].order_id(), Some("O-t2"));
     let directory = receiver.stop().await;
     assert_eq!(recorder.seen().len(), 1);
-    let listed = crate::commands::output(directory.path(), &["events", "--state", "rejected"]);
+    let listed = crate::commands::output(directory.path(), &["events", "--progress", "rejected"]);
     assert_eq!(listed.lines().filter(|line| line.contains("on_status")).count(), 3, "{listed}");
 }
 

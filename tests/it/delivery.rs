@@ -262,3 +262,25 @@ async fn events_wait_on_the_disk_while_nobody_takes_them() {
     assert!(events.iter().all(|event| event.attempt >= 2), "{:?}", events[0].attempt);
     tokio::time::timeout(Duration::from_secs(30), receiver.stop()).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_of_a_transaction_are_replayed_in_their_order() {
+    let recorder = Recorder::behaving(|event| match event.replay {
+        0 => Err(HandlerError::permanent("not yet")),
+        _ => Ok(()),
+    });
+    let receiver = TestReceiver::start("[dispatch]\npoll_ms = 20", recorder.clone()).await;
+    for step in 0..4 {
+        let (message, state) = (format!("m{step}"), format!("S{step}"));
+        receiver.accept("/on_status", on_status("t", &message, &state)).await;
+    }
+    receiver.settle().await;
+    let inbox = receiver.inbox();
+    tokio::task::spawn_blocking(move || crate::commands::output(&inbox, &["replay", "--dead"]))
+        .await
+        .unwrap();
+    let events = recorder.wait_for(8).await;
+    let replayed: Vec<&str> = events[4..].iter().filter_map(OrderEvent::state).collect();
+    assert_eq!(replayed, ["S0", "S1", "S2", "S3"]);
+    receiver.stop().await;
+}
