@@ -18,4 +18,4 @@ pub mod tracking;
 pub mod vocabulary;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

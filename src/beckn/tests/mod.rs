@@ -6,13 +6,13 @@
 mod corpus;
 mod generated;
 mod readings;
-mod seeds;
+pub(crate) mod seeds;
 mod wire_types;
 
 use std::path::PathBuf;
 
 /// Returns a path under `../shared`, or `None` with a word about it when it is not there.
-fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
     if !path.exists() {
         println!("skipped: {} is absent", path.display());

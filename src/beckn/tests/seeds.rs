@@ -17,7 +17,7 @@ use crate::beckn::vocabulary::{
 use super::shared;
 
 /// Returns the request's JSON in the document that starts with this number.
-fn seed(number: &str) -> Option<String> {
+pub(crate) fn seed(number: &str) -> Option<String> {
     let mut files = fs::read_dir(shared("seeds")?).unwrap().map(|file| file.unwrap().path());
     let file = files.find(|file| file.file_name().unwrap().to_string_lossy().starts_with(number));
     let text = fs::read_to_string(file?).unwrap();
@@ -29,6 +29,15 @@ fn seed(number: &str) -> Option<String> {
     let json = &text[start..];
     let end = json.find(end).unwrap() + end.find('}').unwrap() + 1;
     Some(json[..end].to_owned())
+}
+
+/// Returns the sample with its placeholders filled.
+pub(crate) fn filled(seed: &str) -> String {
+    seed.replace("{{transaction_id}}", "6f1c2f0e-93f2-4a86-9c8e-0a6b7c5d4e3f")
+        .replace("{{message_id}}", "0a6b7c5d-93f2-4a86-9c8e-6f1c2f0e4e3f")
+        .replace("{{timestamp}}", "2025-05-23T07:37:38.522Z")
+        .replace("{{bap_uri}}", "https://buyer.example/beckn")
+        .replace("{{bap_id}}", "buyer.example")
 }
 
 fn callback(number: &str) -> Option<Callback> {

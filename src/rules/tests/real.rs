@@ -2,46 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{BUYER, anyone, findings, now};
+use super::{anyone, findings, now};
 use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
+use crate::beckn::tests::seeds::{filled, seed};
+use crate::beckn::tests::shared;
 use crate::rules::{Profile, carries_another_payload};
-
-fn shared(part: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(part);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
-
-/// The JSON of a document, as it stands.
-fn seed(number: &str) -> Option<String> {
-    let folder = shared("seeds")?;
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let is_seed = |path: &PathBuf| {
-        path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{number}_"))
-    };
-    let text = fs::read_to_string(files.into_iter().find(is_seed).unwrap()).unwrap();
-    let json = if let Some((_, rest)) = text.split_once("--data-raw '") {
-        rest.split_once('\'').unwrap().0
-    } else {
-        let start = text.find("\n{\n").unwrap() + 1;
-        &text[start..start + text[start..].find("\n}\n").unwrap() + 2]
-    };
-    Some(json.to_owned())
-}
-
-fn filled(seed: &str) -> String {
-    seed.replace("{{transaction_id}}", "6f1c2f0e-93f2-4a86-9c8e-0a6b7c5d4e3f")
-        .replace("{{message_id}}", "0a6b7c5d-93f2-4a86-9c8e-6f1c2f0e4e3f")
-        .replace("{{timestamp}}", "2025-05-23T07:37:38.522Z")
-        .replace("{{bap_uri}}", "https://buyer.example/beckn")
-        .replace("{{bap_id}}", BUYER)
-}
 
 /// The first enforced violation as `rule path`, or `accepted`.
 fn verdict(profile: Profile, route: Action, body: &str) -> String {
