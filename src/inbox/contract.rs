@@ -18,17 +18,17 @@ use crate::words::{Sender, SubscriberId};
 
 /// A clock that the test drives.
 #[derive(Debug)]
-pub(super) struct ManualClock(watch::Sender<DateTime<Utc>>);
+pub(crate) struct ManualClock(watch::Sender<DateTime<Utc>>);
 
 impl ManualClock {
     /// Starts at a fixed moment.
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let start = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         Arc::new(Self(watch::Sender::new(start)))
     }
 
     /// Lets `seconds` pass.
-    pub(super) fn advance(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.0.send_modify(|now| *now += TimeDelta::seconds(seconds));
     }
 }

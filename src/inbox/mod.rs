@@ -25,7 +25,7 @@
 //!   beyond them `append` fails at once and waits for nothing.
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 #[cfg(any(feature = "cli", test))]
 pub(crate) mod reader;
 pub(crate) mod sqlite;

@@ -5,6 +5,9 @@
 //! - The answer waits for the append and for nothing that comes after it.
 //! - The typed models are parsed before the ACK, once; the event moves into the inbox with them.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
