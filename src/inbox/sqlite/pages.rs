@@ -15,7 +15,7 @@ use super::outcome::Progress;
 use super::schema;
 use crate::beckn::action::Action;
 use crate::beckn::callback::{Callback, Malformed};
-use crate::event::{EventId, Flags, OrderEvent};
+use crate::event::{EventId, Flag, Flags, OrderEvent};
 use crate::words::{Sender, SubscriberId, Violation};
 
 /// How many pending events the loader takes at once.
@@ -160,11 +160,17 @@ impl Stored {
 
     fn parse(self) -> Result<Box<OrderEvent>, ReadError> {
         let action = Action::from_name(&self.action).ok_or(ReadError::UnknownAction)?;
-        let callback = Callback::parse(&self.body).map_err(ReadError::Malformed)?;
+        let flags = Flags::from_bits(self.flags);
+        let callback = match Callback::parse(&self.body) {
+            // It may have been refused for just this, and was `ACKed` all the same: then it was an
+            // empty callback from the start.
+            Err(_) if flags.contains(Flag::Rejected) => Callback::default(),
+            parsed => parsed.map_err(ReadError::Malformed)?,
+        };
         let body = Bytes::from(self.body);
         let mut event = OrderEvent::new(action, callback, body, time(self.received_at));
         event.id = EventId::new(Uuid::from_bytes(self.id));
-        event.flags = Flags::from_bits(self.flags);
+        event.flags = flags;
         event.warnings = warnings_from_rest(self.warnings.as_deref());
         event.sender = self.verified.then(|| Sender::new(SubscriberId::new(&self.seller)));
         Ok(Box::new(event))

@@ -2,6 +2,7 @@
 //!
 //! The inbox is the real one, on the disk.
 
+mod always_ack;
 mod corpus;
 mod seeds;
 
