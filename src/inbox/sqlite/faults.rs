@@ -7,7 +7,7 @@ use rusqlite::{Connection, ffi};
 
 /// What happens to a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The file may not grow: SQLite itself finds no room.
     NoRoom,
     /// An I/O error before the commit: the batch is not on the disk.

@@ -18,7 +18,7 @@
 
 mod batch;
 #[cfg(test)]
-mod faults;
+pub(crate) mod faults;
 mod hand_out;
 mod lanes;
 mod loader;
@@ -38,7 +38,6 @@ pub(in crate::inbox) mod schema;
 mod window;
 mod writer;
 
-#[cfg(test)]
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -180,6 +179,12 @@ impl SqliteInbox {
     #[cfg(test)]
     pub(crate) fn abandon(&self) {
         self.end_threads();
+    }
+
+    /// Lets a fault strike the next commit; for tests.
+    #[cfg(test)]
+    pub(crate) fn plant(&self, fault: faults::Fault) {
+        self.shared.faults.plant(fault);
     }
 
     fn end_threads(&self) {

@@ -117,7 +117,7 @@ impl Model {
     async fn fail(&mut self, fault: Fault, lane: usize) {
         let sample = self.sample(lane);
         // Settlements that wait may take the fault; then the append succeeds.
-        self.inbox.shared.faults.plant(fault);
+        self.inbox.plant(fault);
         let id = match self.bench.append(sample).await {
             Ok(receipt) => receipt,
             Err(_) => self.bench.append(sample).await.unwrap(),

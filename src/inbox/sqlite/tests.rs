@@ -127,7 +127,7 @@ async fn a_commit_that_finds_no_room_fails_and_its_retry_is_new() {
     let clock = ManualClock::new();
     let options = options(&directory);
     let (inbox, bench) = open(&options, &clock);
-    inbox.shared.faults.plant(Fault::NoRoom);
+    inbox.plant(Fault::NoRoom);
     let large = "x".repeat(200_000);
     let (record, mut event) = SAMPLE.callback(clock.now());
     event.body = bytes::Bytes::from(format!("{} {large}", String::from_utf8_lossy(&event.body)));
@@ -169,7 +169,7 @@ async fn what_a_failed_commit_left_on_the_disk_is_delivered_and_a_duplicate() {
     let clock = ManualClock::new();
     let options = options(&directory);
     let (inbox, bench) = open(&options, &clock);
-    inbox.shared.faults.plant(Fault::Kept);
+    inbox.plant(Fault::Kept);
     assert!(matches!(bench.append(SAMPLE).await, Err(Error::Engine(_))));
     let receipt = bench.append(SAMPLE).await.unwrap();
     assert!(matches!(receipt, Receipt::Duplicate { .. }), "{receipt:?}");
