@@ -11,6 +11,8 @@
 
 mod attempt;
 mod pulse;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
