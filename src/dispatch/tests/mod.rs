@@ -1,6 +1,7 @@
 //! The second half over a real inbox, with a clock that the tests drive.
 
 mod attempts;
+mod model;
 
 use std::sync::Arc;
 use std::time::Duration;
