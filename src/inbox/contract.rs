@@ -106,6 +106,14 @@ impl Bench {
         self.inbox.append(record, event).await
     }
 
+    /// Appends a sample that a rule refuses and that is ACKed all the same.
+    pub(super) async fn reject(&self, sample: Sample) -> Result<Receipt, Error> {
+        let (mut record, mut event) = sample.callback(self.clock.now());
+        record.standing = Standing::Rejected;
+        event.flags.insert(Flag::Rejected);
+        self.inbox.append(record, event).await
+    }
+
     #[track_caller]
     fn claim_now(&self, limit: usize) -> Option<Vec<Claim>> {
         self.inbox.claim(limit).now_or_never().map(Result::unwrap)
@@ -152,6 +160,7 @@ pub(super) async fn check_all(make: impl Fn() -> Bench) {
     a_dropped_claim_is_handed_out_again(&make()).await;
     a_waiting_claim_gets_what_comes(&make()).await;
     a_rejected_event_is_not_handed_out(&make()).await;
+    what_is_accepted_after_a_rejection_is_new(&make).await;
     a_dropped_append_neither_loses_nor_duplicates(&make()).await;
     a_closed_inbox_says_so(&make()).await;
 }
@@ -279,12 +288,39 @@ async fn a_waiting_claim_gets_what_comes(bench: &Bench) {
 }
 
 async fn a_rejected_event_is_not_handed_out(bench: &Bench) {
-    let (mut record, event) = SAMPLE.callback(bench.clock.now());
-    record.standing = Standing::Rejected;
-    let id = new_id(bench.inbox.append(record, event).await);
-    assert_eq!(bench.append(SAMPLE).await.unwrap(), Receipt::Duplicate { of: id });
+    let id = new_id(bench.reject(SAMPLE).await);
+    assert_eq!(bench.reject(SAMPLE).await.unwrap(), Receipt::Duplicate { of: id });
     assert!(bench.claim_now(1).is_none());
     assert_eq!(bench.inbox.depth().unsettled, 0);
+}
+
+async fn what_is_accepted_after_a_rejection_is_new(make: &impl Fn() -> Bench) {
+    let restamped = Sample { stamp: 2, ..SAMPLE };
+    let no_message = Sample { message: None, ..SAMPLE };
+    for (rejected, accepted) in [(SAMPLE, SAMPLE), (SAMPLE, restamped), (no_message, no_message)] {
+        let bench = make();
+        new_id(bench.reject(rejected).await);
+        let id = new_id(bench.append(accepted).await);
+        let again = Receipt::Duplicate { of: id };
+        assert_eq!(bench.append(accepted).await.unwrap(), again);
+        assert_eq!(bench.reject(accepted).await.unwrap(), again);
+        let claim = bench.claim(10).await.remove(0);
+        assert_eq!(claim.event().id, id);
+        assert!(!claim.event().flags.contains(Flag::IdReused), "its content is the same");
+        bench.inbox.settle(claim, Settlement::Done);
+
+        // Both in line at once, so that one commit may take them.
+        let bench = make();
+        let (first, second, third) =
+            tokio::join!(bench.reject(rejected), bench.append(accepted), bench.append(accepted));
+        new_id(first);
+        let id = new_id(second);
+        assert_eq!(third.unwrap(), Receipt::Duplicate { of: id });
+        let claim = bench.claim(10).await.remove(0);
+        assert_eq!(claim.event().id, id);
+        assert!(!claim.event().flags.contains(Flag::IdReused), "its content is the same");
+        bench.inbox.settle(claim, Settlement::Done);
+    }
 }
 
 async fn a_dropped_append_neither_loses_nor_duplicates(bench: &Bench) {

@@ -11,7 +11,8 @@
 //!   bap, transaction, message) has the same content (raw bytes of `message` and `error`). A
 //!   duplicate is answered after its original is durable and is not delivered again. Another
 //!   content under known ids is a new event with [`Flag::IdReused`](crate::event::Flag::IdReused).
-//!   Records without a transaction or message id are compared by their bytes only.
+//!   Records without a transaction or message id are compared by their bytes only. A rejected
+//!   record was never delivered: one that is accepted later is no duplicate of it, but a new event.
 //! - *Order.* The engine gives each record a [`Seq`]. Within a lane, first rounds are claimed in
 //!   the order of seq, one at a time: while a claim is out, or its event waits for a retry, the
 //!   later events of the lane wait. Done or dead frees the lane.

@@ -104,13 +104,17 @@ fn find_original(
     append: &Append,
 ) -> rusqlite::Result<Found> {
     let prints = &append.prints;
+    let standing = append.record.standing;
     if let Some(of) = overlay.by_body.get(&prints.body).copied()
         && same_body(&earlier[of], append)
+        && repeats(standing, earlier[of].record.standing)
     {
         return Ok(Found::Duplicate(Decision::DuplicateInBatch { of }));
     }
     if let Some(entry) = ground.window.find_body(half(prints.body))
-        && let Some(of) = confirm(ground.connection, entry.seq, append, Likeness::Body)?
+        && let Some((of, original)) =
+            confirm(ground.connection, entry.seq, append, Likeness::Body)?
+        && repeats(standing, original)
     {
         return Ok(Found::Duplicate(Decision::Duplicate { of }));
     }
@@ -118,10 +122,12 @@ fn find_original(
     if let Some(of) = overlay.latest_by_ids.get(&ids).copied()
         && same_ids(&earlier[of], append)
     {
-        return Ok(if same_content(&earlier[of], append) {
+        return Ok(if !same_content(&earlier[of], append) {
+            Found::None { reused: true }
+        } else if repeats(standing, earlier[of].record.standing) {
             Found::Duplicate(Decision::DuplicateInBatch { of })
         } else {
-            Found::None { reused: true }
+            Found::None { reused: false }
         });
     }
     let Some(entry) = ground.window.find_ids(half(ids)) else {
@@ -132,9 +138,21 @@ fn find_original(
         return Ok(Found::None { reused: true });
     }
     Ok(match confirm(ground.connection, entry.seq, append, Likeness::Content)? {
-        Some(of) => Found::Duplicate(Decision::Duplicate { of }),
+        Some((of, original)) if repeats(standing, original) => {
+            Found::Duplicate(Decision::Duplicate { of })
+        }
+        Some(_) => Found::None { reused: false },
         None => Found::None { reused: true },
     })
+}
+
+/// Returns whether an append of this standing repeats an original that is like it. A rejected
+/// original was never delivered: what is accepted now must be.
+fn repeats(append: Standing, original: Standing) -> bool {
+    match (append, original) {
+        (Standing::Pending, Standing::Rejected) => false,
+        (Standing::Pending, Standing::Pending) | (Standing::Rejected, _) => true,
+    }
 }
 
 fn same_body(one: &Append, other: &Append) -> bool {
@@ -175,16 +193,17 @@ struct Original {
     message: Option<Range<usize>>,
     error: Option<Range<usize>>,
     print: [u8; 16],
+    standing: Standing,
 }
 
-/// Reads the original and compares the real bytes; its id when it is one. Where retention has
-/// taken the original away, nothing is a duplicate of it.
+/// Reads the original and compares the real bytes; its id and standing when it is one. Where
+/// retention has taken the original away, nothing is a duplicate of it.
 fn confirm(
     connection: &Connection,
     seq: i64,
     append: &Append,
     likeness: Likeness,
-) -> rusqlite::Result<Option<EventId>> {
+) -> rusqlite::Result<Option<(EventId, Standing)>> {
     let Some(original) = read_original(connection, seq, likeness)? else { return Ok(None) };
     let print = match likeness {
         Likeness::Body => append.prints.body,
@@ -212,7 +231,7 @@ fn confirm(
                     == content_of(append)
         }
     };
-    Ok(same.then(|| EventId::new(Uuid::from_bytes(original.id))))
+    Ok(same.then(|| (EventId::new(Uuid::from_bytes(original.id)), original.standing)))
 }
 
 fn read_original(
@@ -223,7 +242,8 @@ fn read_original(
     connection
         .prepare_cached(
             "SELECT id, action, seller, bap_id, transaction_id, message_id,
-                    message_start, message_end, error_start, error_end, body_print, content_print
+                    message_start, message_end, error_start, error_end, body_print, content_print,
+                    standing
              FROM event WHERE seq = ?1",
         )?
         .query_row([seq], |row| {
@@ -241,6 +261,10 @@ fn read_original(
                 print: match likeness {
                     Likeness::Body => row.get(10)?,
                     Likeness::Content => row.get(11)?,
+                },
+                standing: match row.get::<_, i64>(12)? {
+                    0 => Standing::Pending,
+                    _ => Standing::Rejected,
                 },
             })
         })
