@@ -311,9 +311,7 @@ impl Inbox for SqliteInbox {
     }
 
     fn refuse(&self, mut refusal: Refusal) {
-        // Copied, because a slice would keep the whole body in memory while it waits.
-        let kept = refusal.body.len().min(self.options.refusal_body_bytes);
-        refusal.body = bytes::Bytes::copy_from_slice(&refusal.body[..kept]);
+        refusals::cut(&mut refusal, self.options.refusal_body_bytes);
         self.shared.mailbox.refuse(refusal);
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::Options;
@@ -10,6 +11,31 @@ use crate::inbox::Refusal;
 
 /// How many refusals one commit takes.
 pub(super) const BATCH: usize = 128;
+
+/// How much is kept of a seller or a route; names of the network are shorter.
+const NAME_BYTES: usize = 256;
+
+/// How much is kept of what the seller was told.
+const TEXT_BYTES: usize = 1024;
+
+/// Cuts what came from outside, before it waits: so the queue is bounded in bytes, and the quotas
+/// count by what is stored.
+pub(super) fn cut(refusal: &mut Refusal, body_bytes: usize) {
+    cut_text(&mut refusal.route, NAME_BYTES);
+    cut_text(&mut refusal.seller, NAME_BYTES);
+    cut_text(&mut refusal.path, TEXT_BYTES);
+    cut_text(&mut refusal.message, TEXT_BYTES);
+    // Copied, because a slice would keep the whole body in memory while it waits.
+    let kept = refusal.body.len().min(body_bytes);
+    refusal.body = Bytes::copy_from_slice(&refusal.body[..kept]);
+}
+
+fn cut_text(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+        text.shrink_to_fit();
+    }
+}
 
 /// Writes refusals and counts, then lets go of what is over a quota, oldest first.
 pub(super) fn write(
@@ -60,21 +86,15 @@ fn insert(connection: &Connection, refusal: &Refusal) -> rusqlite::Result<()> {
         )?
         .execute(rusqlite::params![
             refusal.at.timestamp_micros(),
-            cut(&refusal.route),
-            cut(&refusal.seller),
+            refusal.route,
+            refusal.seller,
             refusal.verified,
             refusal.cause,
-            cut(&refusal.path),
-            cut(&refusal.message),
+            refusal.path,
+            refusal.message,
             refusal.status,
             refusal.body.as_ref(),
             refusal.body_bytes,
         ])?;
     Ok(())
-}
-
-/// Cuts text from outside: a route or a path may be as long as a request.
-fn cut(text: &str) -> &str {
-    let end = text.char_indices().nth(512).map_or(text.len(), |(end, _)| end);
-    &text[..end]
 }
