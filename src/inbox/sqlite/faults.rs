@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     Lost,
     /// An I/O error after the commit: the batch is on the disk, and nobody knows.
     Kept,
+    /// A bug of ours.
+    Panic,
 }
 
 /// The faults of the next commits, one each.
@@ -35,6 +37,7 @@ impl Faults {
         let limit = |pages: i64| {
             connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
         };
+        assert!(fault != Some(Fault::Panic), "a panic that a test planted");
         if fault == Some(Fault::NoRoom) {
             limit(1);
         }

@@ -47,7 +47,7 @@ pub(super) enum Wake {
     Batch(Batch),
     /// The inbox is closed and the queues are empty.
     Close,
-    /// The process is to look as if it had been killed.
+    /// The inbox failed, or the process is to look as if it had been killed.
     Abandon,
 }
 
@@ -76,6 +76,7 @@ enum Standing {
     Open,
     NoSpace,
     Closing,
+    /// The writer has been told to end; also after a close.
     Abandoned,
     Failed(Error),
 }
@@ -160,7 +161,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts outcomes in line and returns what is told when they are durable.
+    /// Puts outcomes in line and returns what is told when they are durable, and dropped when
+    /// they will not be.
     pub(super) fn settle_and_flush(
         &self,
         outcomes: impl IntoIterator<Item = (i64, Outcome)>,
@@ -168,7 +170,10 @@ impl Mailbox {
         let (flushed, durable) = oneshot::channel();
         let mut state = self.lock();
         state.outcomes.extend(outcomes);
-        state.flushes.push(flushed);
+        // Nobody would answer it any more.
+        if !state.is_over() {
+            state.flushes.push(flushed);
+        }
         drop(state);
         self.arrived.notify_one();
         durable
@@ -274,6 +279,8 @@ impl Mailbox {
         let appends = std::mem::take(&mut state.appends);
         state.append_bytes = 0;
         drop(state);
+        // The writer may still run: it has nothing to do any more.
+        self.arrived.notify_one();
         for append in appends {
             // An append whose caller has gone needs no answer.
             let _ = append.answer.send(Err(error.clone()));
@@ -283,7 +290,12 @@ impl Mailbox {
 
 impl State {
     fn is_ending(&self) -> bool {
-        matches!(self.standing, Standing::Closing | Standing::Abandoned)
+        matches!(self.standing, Standing::Closing) || self.is_over()
+    }
+
+    /// Returns whether the writer takes nothing any more.
+    fn is_over(&self) -> bool {
+        matches!(self.standing, Standing::Abandoned | Standing::Failed(_))
     }
 
     fn trouble(&self) -> Option<Error> {
@@ -296,9 +308,10 @@ impl State {
     }
 
     fn take(&mut self, batch_limit: usize) -> Wake {
-        if matches!(self.standing, Standing::Abandoned) {
+        if self.is_over() {
             self.appends.clear();
             self.append_bytes = 0;
+            self.flushes.clear();
             return Wake::Abandon;
         }
         let count = batch_limit.min(self.appends.len());
@@ -320,6 +333,10 @@ impl State {
         self.outcomes_held = false;
         let empty =
             batch.appends.is_empty() && batch.outcomes.is_empty() && batch.flushed.is_empty();
-        if empty && self.is_ending() { Wake::Close } else { Wake::Batch(batch) }
+        if !empty || !self.is_ending() {
+            return Wake::Batch(batch);
+        }
+        self.standing = Standing::Abandoned;
+        Wake::Close
     }
 }

@@ -8,12 +8,13 @@
 //! # Layout
 //! `mailbox` what callers ask of the writer · `writer` the thread · `batch` one commit · `window`
 //! and `packs` the duplicates · `lanes` what is pending, in which order · `pages` reading back ·
-//! `replays`, `retention`, `refusals` what the writer does between batches · `lock` the directory.
+//! `replays`, `retention`, `refusals` what the writer does between batches · `threads` how they
+//! start and end · `lock` the directory.
 //!
 //! # When it breaks
 //! A full disk fails the batch. Another error at a commit fails it too; the file is opened again
 //! and what is really there is read before the next append. Three such failures in a row, and
-//! [`SqliteInbox::failed`] says so. After a crash, what was not settled is pending again, and an
+//! [`SqliteInbox::failed`] says so, as it does when a thread panics. After a crash, what was not settled is pending again, and an
 //! event whose attempts keep ending the process is given up on the third time.
 
 mod batch;
@@ -35,6 +36,7 @@ mod refusals;
 mod replays;
 mod retention;
 pub(in crate::inbox) mod schema;
+mod threads;
 mod window;
 mod writer;
 
@@ -157,8 +159,8 @@ impl SqliteInbox {
         };
         let loader = Arc::clone(&shared);
         let threads = vec![
-            spawn("inbox-loader", move || loader::run(&loader, low_water))?,
-            spawn("inbox-writer", move || writer.run())?,
+            threads::start_loader(&shared, move || loader::run(&loader, low_water))?,
+            threads::start_writer(&shared, move || writer.run())?,
         ];
         let secret = Secret::new(secret);
         Ok(Arc::new(Self { shared, secret, options, threads: Mutex::new(threads) }))
@@ -251,13 +253,6 @@ impl SqliteInbox {
             }
         }
     }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map_err(|source| OpenError::Thread { source })
 }
 
 fn check_small_file(connection: &rusqlite::Connection) -> Result<(), OpenError> {

@@ -75,7 +75,6 @@ impl Writer {
         // The file before the lock: whoever gets the lock finds the file closed.
         drop(self.connection.take());
         drop(self.lock);
-        shared.ended.send_replace(true);
     }
 
     /// Returns whether the end is a close.
