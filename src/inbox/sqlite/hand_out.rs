@@ -7,6 +7,7 @@ use super::lanes::{Settled, Taken};
 use super::pages::ReadError;
 use crate::event::OrderEvent;
 use crate::inbox::{Claim, Settlement, TakeBack};
+use crate::words::Chain;
 
 /// A taken head of a lane; dropping it puts it back.
 #[derive(Debug)]
@@ -38,16 +39,18 @@ impl Held {
     fn give_up(mut self, error: &ReadError) {
         let Some(taken) = self.taken.take() else { return };
         let seq = taken.ticket.seq.0;
-        tracing::error!(seq, error = %error, "an event cannot be read back: it is a dead letter");
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
+        let error = Chain(error).to_string();
+        tracing::error!(seq, error, "an event cannot be read back: it is a dead letter");
         let now = self.shared.clock.now();
-        let settlement = Settlement::Dead { error: text };
+        let settlement = Settlement::Dead { error };
         self.shared.settle(Settled { ticket: taken.ticket, event: None, settlement }, now);
+    }
+
+    /// Lets the lane wait for a poll, so that it is not in the way of the others.
+    fn postpone(mut self) {
+        let Some(taken) = self.taken.take() else { return };
+        let now = self.shared.clock.now();
+        self.shared.postpone(taken.ticket, now, now + self.shared.poll);
     }
 }
 
@@ -63,7 +66,7 @@ impl Drop for Held {
 #[derive(Debug)]
 pub(super) struct HandedOut {
     pub(super) claims: Vec<Claim>,
-    /// Whether some were put back that cannot be handed out now, but later may.
+    /// Whether some were put back at the front that cannot be handed out now, but later may.
     pub(super) stuck: bool,
 }
 
@@ -92,24 +95,36 @@ pub(super) async fn hand_out(shared: &Arc<Shared>, held: Vec<Held>) -> HandedOut
 }
 
 /// Makes claims; `read` reads what the tail did not hold.
-fn claims(held: Vec<Held>, read: impl Fn(i64) -> Result<Box<OrderEvent>, ReadError>) -> HandedOut {
-    let mut stuck = false;
+pub(super) fn claims(
+    held: Vec<Held>,
+    read: impl Fn(i64) -> Result<Box<OrderEvent>, ReadError>,
+) -> HandedOut {
     let mut claims = Vec::with_capacity(held.len());
     for mut held in held {
         let kept = held.taken.as_mut().and_then(|taken| taken.event.take());
         let event = match kept {
             Some(event) => Ok(event),
-            None => read(held.taken().ticket.seq.0),
+            None => read_back(held.taken().ticket.seq.0, &read),
         };
         match event {
             Ok(event) => claims.extend(held.into_claim(event)),
             Err(error) if error.is_permanent() => held.give_up(&error),
-            // Dropped, so put back: it is tried again after a while.
             Err(error) => {
-                stuck = true;
-                tracing::warn!(%error, "an event waits: it could not be read back");
+                tracing::warn!(error = %Chain(&error), "an event waits: it could not be read back");
+                held.postpone();
             }
         }
     }
-    HandedOut { claims, stuck }
+    HandedOut { claims, stuck: false }
+}
+
+/// Reads one event back. A body that makes our parser panic would come first again and again, and
+/// take with it all that is read along: so this panic is caught, and is a dead letter.
+fn read_back(
+    seq: i64,
+    read: impl Fn(i64) -> Result<Box<OrderEvent>, ReadError>,
+) -> Result<Box<OrderEvent>, ReadError> {
+    // What `read` shares is a connection; one that a panic left behind only reads.
+    let read = std::panic::AssertUnwindSafe(|| read(seq));
+    std::panic::catch_unwind(read).unwrap_or(Err(ReadError::Panicked))
 }

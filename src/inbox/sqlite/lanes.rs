@@ -54,6 +54,13 @@ pub(super) struct Settled {
     pub(super) settlement: Settlement,
 }
 
+/// How long a lane waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waits {
+    pub(super) now: DateTime<Utc>,
+    pub(super) at: DateTime<Utc>,
+}
+
 /// What a look at the lanes found.
 #[derive(Debug, Default)]
 pub(super) struct Look {
@@ -330,16 +337,27 @@ impl Lanes {
         if let Some(event) = event {
             self.keep(&mut state, ticket.seq.0, event);
         }
-        let suspect = ticket.seq.0 <= state.suspects_to;
-        let progress = state.progress.get(&ticket.seq.0).copied();
-        if let Some(progress) = progress.filter(|progress| suspect && !progress.innocent) {
-            // It did not end the process.
-            write(ticket.seq.0, Outcome::pending(progress));
-        }
+        state.unmark(ticket.seq.0, write);
         state.release_alone(ticket.seq.0);
         state.set_place(ticket.lane, Place::Ready);
         state.ready.push_front(ticket.lane);
         drop(state);
+        self.wake();
+    }
+
+    /// Makes a taken event that could not be read wait; `write` as in [`Lanes::put_back`].
+    pub(super) fn postpone(
+        &self,
+        ticket: Ticket,
+        waits: Waits,
+        write: impl FnOnce(i64, Outcome),
+    ) {
+        let mut state = self.lock();
+        state.unmark(ticket.seq.0, write);
+        state.release_alone(ticket.seq.0);
+        state.wait_until(ticket.lane, waits);
+        drop(state);
+        // Whoever sleeps until a later retry looks again.
         self.wake();
     }
 
@@ -360,6 +378,15 @@ impl State {
         }
     }
 
+    /// Lets `write` take the mark of an attempt off that did not end the process.
+    fn unmark(&self, seq: i64, write: impl FnOnce(i64, Outcome)) {
+        let suspect = seq <= self.suspects_to;
+        let progress = self.progress.get(&seq).copied();
+        if let Some(progress) = progress.filter(|progress| suspect && !progress.innocent) {
+            write(seq, Outcome::pending(progress));
+        }
+    }
+
     /// Puts a lane whose head is not out where its head belongs; lets go of an empty lane.
     fn arm(&mut self, lane: u64, now: DateTime<Utc>) {
         let Some(head) = self.lanes.get(&lane).and_then(|lane| lane.rounds.front()) else {
@@ -368,12 +395,17 @@ impl State {
         };
         let next_at = self.progress.get(head).and_then(|progress| progress.next_at);
         if let Some(at) = next_at.filter(|at| *at > now) {
-            self.waiting.insert((at, lane));
-            self.set_place(lane, Place::Waiting(at));
+            self.wait_until(lane, Waits { now, at });
         } else {
             self.ready.push_back(lane);
             self.set_place(lane, Place::Ready);
         }
+    }
+
+    fn wait_until(&mut self, lane: u64, waits: Waits) {
+        let at = waits.at;
+        self.waiting.insert((at, lane));
+        self.set_place(lane, Place::Waiting(at));
     }
 
     /// Makes the lanes ready whose retry is due.

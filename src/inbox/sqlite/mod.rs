@@ -47,6 +47,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -56,7 +57,7 @@ use uuid::timestamp::context::ContextV7;
 pub(crate) use self::options::Options;
 
 use self::hand_out::{Held, hand_out};
-use self::lanes::{Lanes, Look, Settled, Start};
+use self::lanes::{Lanes, Look, Settled, Start, Waits};
 use self::mailbox::{Append, Mailbox};
 use self::open_error::OpenError;
 use self::pages::Pages;
@@ -75,6 +76,8 @@ struct Shared {
     lanes: Lanes,
     pages: Pages,
     clock: Arc<dyn Clock>,
+    /// How long an event waits that could not be read back.
+    poll: Duration,
     /// True when the engine has failed for good.
     failed: watch::Sender<bool>,
     /// True when the writer has ended.
@@ -135,6 +138,7 @@ impl SqliteInbox {
             lanes: Lanes::new(start, options.tail_events, options.tail_bytes),
             pages: Pages::new(file.clone()),
             clock,
+            poll: options.poll,
             failed: watch::Sender::new(false),
             ended: watch::Sender::new(false),
             #[cfg(test)]
@@ -239,7 +243,7 @@ impl SqliteInbox {
                 if !handed_out.stuck {
                     continue;
                 }
-                // What could not be read or marked is ready again: it must not spin.
+                // What could not be marked is ready again: it must not spin.
                 woken_by = None;
             }
             let poll = now + self.options.poll;
@@ -283,6 +287,12 @@ impl Shared {
 
     fn put_back(&self, ticket: Ticket, event: Option<Box<OrderEvent>>) {
         self.lanes.put_back(ticket, event, |seq, outcome| self.mailbox.settle([(seq, outcome)]));
+    }
+
+    /// Puts an event back that could not be read, not to be tried before `at`.
+    fn postpone(&self, ticket: Ticket, now: DateTime<Utc>, at: DateTime<Utc>) {
+        let write = |seq, outcome| self.mailbox.settle([(seq, outcome)]);
+        self.lanes.postpone(ticket, Waits { now, at }, write);
     }
 
     fn settle(&self, settled: Settled, now: DateTime<Utc>) {

@@ -42,6 +42,9 @@ pub(super) enum ReadError {
     /// The body cannot be parsed any more.
     #[error("the event's body cannot be read any more")]
     Malformed(#[source] Malformed),
+    /// A bug of ours: the panic's text is printed, and may hold a part of the body.
+    #[error("reading the event back panicked")]
+    Panicked,
 }
 
 impl ReadError {
@@ -52,7 +55,8 @@ impl ReadError {
             ReadError::Damaged(_)
             | ReadError::Gone
             | ReadError::UnknownAction
-            | ReadError::Malformed(_) => true,
+            | ReadError::Malformed(_)
+            | ReadError::Panicked => true,
         }
     }
 

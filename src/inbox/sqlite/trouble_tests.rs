@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::Options;
-use super::faults::Fault;
+use super::faults::{Fault, io_error};
+use super::hand_out::claims;
+use super::pages::ReadError;
 use super::tests::{open, options, refusal};
 use crate::clock::Clock as _;
 use crate::event::Flag;
-use crate::inbox::contract::{ManualClock, SAMPLE, new_id};
+use crate::inbox::contract::{ManualClock, SAMPLE, Sample, new_id};
 use crate::inbox::reader::{Reader, request_replay};
 use crate::inbox::{Error, Inbox, Standing};
 
@@ -63,4 +65,45 @@ async fn a_panic_of_the_writer_ends_the_inbox_and_nobody_waits_for_it() {
     tokio::time::timeout(Duration::from_secs(20), everyone).await.expect("nobody hangs");
     assert!(matches!(inbox.trouble(), Some(Error::Engine(_))));
     assert!(matches!(bench.append(SAMPLE).await, Err(Error::Engine(_))));
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_now_waits_and_the_others_do_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let poll = Duration::from_secs(5);
+    let options = Options { tail_events: 0, poll, ..options(&directory) };
+    let clock = ManualClock::new();
+    let (inbox, bench) = open(&options, &clock);
+    let stuck = new_id(bench.append(SAMPLE).await);
+    let whole = new_id(bench.append(Sample { transaction: Some("t2"), ..SAMPLE }).await);
+    let shared = &inbox.shared;
+    let (_, held) = shared.hold(shared.lanes.take(1, clock.now()));
+    assert!(claims(held, |_| Err(ReadError::Now(io_error()))).claims.is_empty());
+    let claim = bench.claim(1).await.remove(0);
+    assert_eq!(claim.event().id, whole, "the lane behind is handed out");
+    assert!(shared.lanes.take(1, clock.now()).taken.is_empty(), "it is not tried before a poll");
+    clock.advance(5);
+    assert_eq!(bench.claim(1).await[0].event().id, stuck);
+}
+
+#[tokio::test]
+async fn an_event_that_makes_reading_panic_is_a_dead_letter_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { tail_events: 0, ..options(&directory) };
+    let clock = ManualClock::new();
+    let (inbox, bench) = open(&options, &clock);
+    let culprit = new_id(bench.append(SAMPLE).await);
+    let whole = new_id(bench.append(Sample { transaction: Some("t2"), ..SAMPLE }).await);
+    let shared = &inbox.shared;
+    let (_, held) = shared.hold(shared.lanes.take(2, clock.now()));
+    let handed_out = claims(held, |seq| {
+        assert!(seq != 1, "a panic that a test planted");
+        shared.pages.event(seq)
+    });
+    let ids: Vec<_> = handed_out.claims.iter().map(|claim| claim.event().id).collect();
+    assert_eq!(ids, [whole]);
+    bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
+    let dead = Reader::open(&options.path).unwrap().dead_letters(10).unwrap();
+    assert_eq!(dead.iter().map(|event| event.id).collect::<Vec<_>>(), [culprit]);
+    assert!(dead[0].error.as_deref().unwrap().contains("panicked"));
 }
