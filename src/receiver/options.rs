@@ -68,5 +68,6 @@ pub(super) fn inbox_options(config: &Config) -> sqlite::Options {
         refusal_queue: inbox.refusal_queue,
         refusals_per_seller_and_cause: inbox.refusals_per_seller,
         poll: config.dispatch.poll,
+        longest_wait: config.dispatch.retry_cap,
     }
 }

@@ -9,10 +9,11 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::Options;
 use super::low_water::LowWater;
 use super::outcome::{Outcome, Progress};
 use crate::event::OrderEvent;
@@ -103,6 +104,7 @@ struct State {
     alone: Option<i64>,
     waiting_for_alone: VecDeque<u64>,
     closed: bool,
+    longest_wait: TimeDelta,
 }
 
 #[derive(Debug, Default)]
@@ -133,7 +135,7 @@ pub(super) struct Start {
 
 impl Lanes {
     /// Makes the lanes of an inbox that is being opened; a loader must fill them.
-    pub(super) fn new(start: Start, tail_events: usize, tail_bytes: usize) -> Self {
+    pub(super) fn new(start: Start, options: &Options) -> Self {
         let state = State {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
@@ -151,8 +153,15 @@ impl Lanes {
             alone: None,
             waiting_for_alone: VecDeque::new(),
             closed: false,
+            // The settings allow a day; what does not fit would overflow where it is added.
+            longest_wait: TimeDelta::from_std(options.longest_wait).unwrap_or(TimeDelta::days(1)),
         };
-        Self { state: Mutex::new(state), wake: Notify::new(), tail_events, tail_bytes }
+        Self {
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            tail_events: options.tail_events,
+            tail_bytes: options.tail_bytes,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -402,14 +411,21 @@ impl State {
         }
     }
 
+    /// Lets a lane wait; a time at rest may be far off when a clock was wrong once.
     fn wait_until(&mut self, lane: u64, waits: Waits) {
-        let at = waits.at;
+        let at = waits.at.min(waits.now + self.longest_wait);
         self.waiting.insert((at, lane));
         self.set_place(lane, Place::Waiting(at));
     }
 
     /// Makes the lanes ready whose retry is due.
     fn promote(&mut self, now: DateTime<Utc>) {
+        // Further off only when the clock has stepped back since.
+        let latest = now + self.longest_wait;
+        while let Some((at, lane)) = self.waiting.last().copied().filter(|(at, _)| *at > latest) {
+            self.waiting.remove(&(at, lane));
+            self.wait_until(lane, Waits { now, at });
+        }
         while let Some((at, lane)) = self.waiting.first().copied().filter(|(at, _)| *at <= now) {
             self.waiting.remove(&(at, lane));
             self.ready.push_back(lane);

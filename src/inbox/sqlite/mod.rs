@@ -135,7 +135,7 @@ impl SqliteInbox {
                 append_bytes: options.queue_bytes,
                 refusals: options.refusal_queue,
             }),
-            lanes: Lanes::new(start, options.tail_events, options.tail_bytes),
+            lanes: Lanes::new(start, &options),
             pages: Pages::new(file.clone()),
             clock,
             poll: options.poll,

@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) refusals_per_seller_and_cause: usize,
     /// How often the writer looks at the disk and for requests of other processes.
     pub(crate) poll: Duration,
+    /// How long an event waits for its next attempt at most, whatever the clock did.
+    pub(crate) longest_wait: Duration,
 }
 
 impl Options {
@@ -67,6 +69,7 @@ impl Options {
             refusal_queue: 1024,
             refusals_per_seller_and_cause: 500,
             poll: Duration::from_secs(1),
+            longest_wait: Duration::from_mins(15),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use super::Options;
 use super::faults::{Fault, io_error};
 use super::hand_out::claims;
@@ -11,7 +13,7 @@ use crate::clock::Clock as _;
 use crate::event::Flag;
 use crate::inbox::contract::{ManualClock, SAMPLE, Sample, new_id};
 use crate::inbox::reader::{Reader, request_replay};
-use crate::inbox::{Error, Inbox, Standing};
+use crate::inbox::{Error, Inbox, Settlement, Standing};
 
 #[tokio::test]
 async fn a_rejected_body_that_is_no_json_can_be_replayed() {
@@ -106,4 +108,34 @@ async fn an_event_that_makes_reading_panic_is_a_dead_letter_alone() {
     let dead = Reader::open(&options.path).unwrap().dead_letters(10).unwrap();
     assert_eq!(dead.iter().map(|event| event.id).collect::<Vec<_>>(), [culprit]);
     assert!(dead[0].error.as_deref().unwrap().contains("panicked"));
+}
+
+#[tokio::test]
+async fn no_event_waits_longer_than_the_longest_wait_whatever_the_clock_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(&directory);
+    let clock = ManualClock::new();
+    let (inbox, bench) = open(&options, &clock);
+    let retry_tomorrow = |claim| {
+        let at = clock.now() + TimeDelta::days(1);
+        inbox.settle(claim, Settlement::Retry { at, error: "no".to_owned() });
+    };
+    let none_now = || inbox.shared.lanes.take(1, clock.now()).taken.is_empty();
+    bench.append(SAMPLE).await.unwrap();
+    retry_tomorrow(bench.claim(1).await.remove(0));
+    clock.advance(900);
+    retry_tomorrow(bench.claim(1).await.remove(0));
+    // The clock is set back; the look after that is a poll later.
+    clock.advance(-3600);
+    assert!(none_now());
+    clock.advance(899);
+    assert!(none_now());
+    clock.advance(1);
+    retry_tomorrow(bench.claim(1).await.remove(0));
+    inbox.close().await;
+    drop((inbox, bench));
+    let (_inbox, bench) = open(&options, &clock);
+    bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
+    clock.advance(900);
+    assert_eq!(bench.claim(1).await[0].event().attempt, 4, "the time at rest was a day off");
 }
