@@ -204,9 +204,16 @@ impl Lanes {
         self.lock().loading
     }
 
-    /// Returns the greatest seq that the lanes were told of.
-    pub(super) fn log_end(&self) -> i64 {
-        self.lock().log_end
+    /// Returns up to which seq the lanes know the log, for the caller to push what is after it;
+    /// `None` while the loader is behind, which then reads up to `log_end` itself.
+    pub(super) fn known_to(&self, log_end: i64) -> Option<i64> {
+        // Asked and told under one lock: the loader cannot end in between.
+        let mut state = self.lock();
+        if !state.loading {
+            return Some(state.log_end);
+        }
+        state.log_end = state.log_end.max(log_end);
+        None
     }
 
     /// Takes what a commit made pending, in the order of seq; `log_end` is its greatest seq.

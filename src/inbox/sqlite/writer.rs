@@ -252,14 +252,14 @@ impl Writer {
         let sqlite = super::open_error::OpenError::sqlite;
         let lanes = &self.shared.lanes;
         let mut pending = replays::kept(self.connection(), &self.unsure_replays).map_err(sqlite)?;
-        self.unsure_replays.clear();
-        // While the loader is behind it finds them itself.
-        if !lanes.is_loading() {
+        if let Some(known_to) = lanes.known_to(self.last_seq) {
             let (page, _) =
-                super::pages::pending_after(self.connection(), lanes.log_end()).map_err(sqlite)?;
+                super::pages::pending_after(self.connection(), known_to).map_err(sqlite)?;
             pending.extend(page);
         }
         lanes.push(pending, self.last_seq, now);
+        // Only now: a read that fails above is tried again with all of them.
+        self.unsure_replays.clear();
         Ok(())
     }
 
