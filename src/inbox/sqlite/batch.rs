@@ -331,16 +331,18 @@ pub(super) fn write_outcomes(
     connection: &Connection,
     outcomes: &BTreeMap<i64, Outcome>,
 ) -> rusqlite::Result<()> {
-    // A mark or a hand-back has no error of its own and leaves the last one.
+    // A mark or a hand-back has no error of its own and leaves the last one. What was written
+    // again after a failed commit may be of a round before: it changes nothing.
     let mut write = connection.prepare_cached(
         "INSERT INTO delivery VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (seq) DO UPDATE SET replay = ?2, state = ?3, attempts = ?4,
          first_attempt_at = ?5, next_at = ?6, marks = ?7,
-         error = CASE WHEN ?3 = 0 THEN coalesce(?8, error) ELSE ?8 END, settled_at = ?9",
+         error = CASE WHEN ?3 = 0 THEN coalesce(?8, error) ELSE ?8 END, settled_at = ?9
+         WHERE excluded.replay >= delivery.replay",
     )?;
     let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
     for (seq, outcome) in outcomes {
-        write.execute(rusqlite::params![
+        let written = write.execute(rusqlite::params![
             seq,
             outcome.replay,
             outcome.state.number(),
@@ -351,9 +353,39 @@ pub(super) fn write_outcomes(
             outcome.error,
             micros(outcome.settled_at),
         ])?;
-        if outcome.replay > 0 && outcome.state != State::Pending {
+        if written > 0 && outcome.replay > 0 && outcome.state != State::Pending {
             connection.prepare_cached("DELETE FROM open_replay WHERE seq = ?1")?.execute([seq])?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use chrono::DateTime;
+
+    use super::{Outcome, write_outcomes};
+    use crate::inbox::Settlement;
+    use crate::inbox::sqlite::outcome::Progress;
+    use crate::inbox::sqlite::schema;
+
+    #[test]
+    fn an_outcome_of_an_earlier_round_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = schema::open_writer(&directory.path().join(schema::FILE)).unwrap();
+        let round = |replay| Progress { replay, ..Progress::default() };
+        let done =
+            |replay| Outcome::of(round(replay), 1, Settlement::Done, DateTime::UNIX_EPOCH);
+        write_outcomes(&file, &BTreeMap::from([(1, Outcome::pending(round(2)))])).unwrap();
+        file.execute("INSERT INTO open_replay VALUES (1)", []).unwrap();
+        write_outcomes(&file, &BTreeMap::from([(1, done(1))])).unwrap();
+        let kept = |sql: &str| -> i64 { file.query_row(sql, [], |row| row.get(0)).unwrap() };
+        assert_eq!(kept("SELECT state FROM delivery WHERE replay = 2"), 0);
+        assert_eq!(kept("SELECT count(*) FROM open_replay"), 1);
+        write_outcomes(&file, &BTreeMap::from([(1, done(2))])).unwrap();
+        assert_eq!(kept("SELECT state FROM delivery WHERE replay = 2"), 1);
+        assert_eq!(kept("SELECT count(*) FROM open_replay"), 0);
+    }
 }
