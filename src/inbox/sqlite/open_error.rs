@@ -56,6 +56,14 @@ pub enum OpenError {
     /// There is no inbox to read.
     #[error("there is no inbox here yet")]
     NoInbox,
+    /// The file system cannot hold the log that a commit is one sequential write to.
+    #[error(
+        "the inbox's file cannot have a write-ahead log, its journal mode stays `{mode}`: put `inbox.path` on a local disk"
+    )]
+    NoWriteAheadLog {
+        /// The journal mode that SQLite stays in.
+        mode: String,
+    },
     /// Another process holds the file for longer than we wait.
     #[error("the inbox's file is held by another process")]
     Busy,

@@ -49,6 +49,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     if version == 0 {
         prepare_new_file(&connection).map_err(OpenError::sqlite)?;
     }
+    use_write_ahead_log(&connection)?;
     set_pragmas(&connection).map_err(OpenError::sqlite)?;
     migrate(&connection, version).map_err(OpenError::sqlite)?;
     Ok(connection)
@@ -115,11 +116,18 @@ fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_set| ())
 }
 
+/// Readers beside the writer never wait for it, and a commit is one sequential write.
+fn use_write_ahead_log(connection: &Connection) -> Result<(), OpenError> {
+    // Where the file system cannot do it, SQLite raises no error and stays in another mode.
+    let mode = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+        .map_err(OpenError::sqlite)?;
+    if mode == "wal" { Ok(()) } else { Err(OpenError::NoWriteAheadLog { mode }) }
+}
+
 /// Sets what holds for one connection, or again at each open.
 fn set_pragmas(connection: &Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
-    // Readers beside the writer never wait for it, and a commit is one sequential write.
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // The ACK's promise: a commit has reached the disk. NORMAL would gain 5 % and lose it.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_BYTES / PAGE_SIZE)?;
@@ -196,4 +204,18 @@ pub(super) fn secret(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
     secret[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     connection.execute("INSERT INTO meta (name, value) VALUES ('secret', ?1)", [secret])?;
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::use_write_ahead_log;
+    use crate::inbox::sqlite::open_error::OpenError;
+
+    #[test]
+    fn a_file_that_cannot_have_a_write_ahead_log_is_refused() {
+        let error = use_write_ahead_log(&Connection::open_in_memory().unwrap()).unwrap_err();
+        assert!(matches!(error, OpenError::NoWriteAheadLog { ref mode } if mode == "memory"));
+    }
 }
