@@ -235,7 +235,7 @@ settings! {
         /// The directory of the log. One running receiver at a time has it.
         path: PathBuf = PathBuf::from("./data"), "path", NOT_EMPTY;
         /// How many callbacks one commit takes: they share its wait for the disk.
-        batch_limit: usize = 512, "batch_limit", &[(1, 65_536)];
+        batch_limit: usize = 512, "batch_limit", &[(1, 4_096)];
         /// How many callbacks may wait for their commit; beyond it the answer is 503.
         queue_limit: usize = 8_192, "queue_limit", &[(1, 1_048_576)];
         /// How long a callback is remembered in order to recognise a duplicate of it.
@@ -244,7 +244,7 @@ settings! {
         duplicate_window_events: usize = 1_000_000, "duplicate_window_events", &[(1, 100_000_000)];
         /// How many of the newest events are in memory for the handler; older ones are read back.
         tail_events: usize = 4_096, "tail_events", &[(1, 1_000_000)];
-        /// How many bytes of bodies they may have.
+        /// How much memory they may take, estimated as three times their bodies.
         tail_bytes: usize = 32 * MIB, "tail_bytes", &[(1, 1_024 * GIB)];
         /// How many events may wait to be settled; beyond it the answer is 503.
         unsettled_limit: usize = 1_000_000, "unsettled_limit", &[(1, 1_000_000_000)];

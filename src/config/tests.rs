@@ -376,7 +376,7 @@ fn settings_of_a_program_are_checked_like_those_of_a_file() {
     let error = config.check().unwrap_err();
     let expected = "\
         http.retry_after_s: expected an integer from 1 to 86400, found 0\n\
-        inbox.batch_limit: expected an integer from 1 to 65536, found 0\n\
+        inbox.batch_limit: expected an integer from 1 to 4096, found 0\n\
         dispatch.retry_initial_ms: expected at most dispatch.retry_cap_ms (10), found 1000";
     assert_eq!(error.to_string(), expected);
 }

@@ -20,7 +20,7 @@ pub(crate) struct Options {
     pub(crate) window_events: usize,
     /// How many pending events are kept parsed in memory.
     pub(crate) tail_events: usize,
-    /// How many bytes the parsed events may take, as estimated from their bodies.
+    /// How many bytes the parsed events may take, estimated as three times their bodies.
     pub(crate) tail_bytes: usize,
     /// How many events may be unsettled.
     pub(crate) unsettled_limit: usize,

@@ -354,8 +354,8 @@ impl Writer {
             self.overflow_warned_at = Some(Instant::now());
             tracing::warn!(
                 events,
-                "the duplicate window is full: events younger than `inbox.window_days` left it, \
-                 and repetitions of them are delivered again"
+                "the duplicate window is full: more than `inbox.duplicate_window_events` came in \
+                 `inbox.duplicate_window_days`, and repetitions of the oldest are delivered again"
             );
         }
     }
