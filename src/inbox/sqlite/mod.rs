@@ -8,19 +8,21 @@
 //! # Layout
 //! `mailbox` what callers ask of the writer · `writer` the thread · `batch` one commit · `window`
 //! and `packs` the duplicates · `lanes` what is pending, in which order · `pages` reading back ·
-//! `replays`, `retention`, `refusals` what the writer does between batches · `threads` how they
-//! start and end · `lock` the directory.
+//! `house` with `replays`, `retention`, `refusals` what the writer does between batches ·
+//! `threads` how they start and end · `lock` the directory.
 //!
 //! # When it breaks
 //! A full disk fails the batch. Another error at a commit fails it too; the file is opened again
 //! and what is really there is read before the next append. Three such failures in a row, and
-//! [`SqliteInbox::failed`] says so, as it does when a thread panics. After a crash, what was not settled is pending again, and an
-//! event whose attempts keep ending the process is given up on the third time.
+//! [`SqliteInbox::failed`] says so, as it does when a thread panics. After a crash, what was not
+//! settled is pending again, and an event whose attempts keep ending the process is given up on
+//! the third time.
 
 mod batch;
 #[cfg(test)]
 pub(crate) mod faults;
 mod hand_out;
+mod house;
 mod lanes;
 mod loader;
 mod lock;

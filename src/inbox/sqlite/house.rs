@@ -1,0 +1,109 @@
+//! Keeping house: what the writer does between the batches, a little at a time.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rusqlite::ErrorCode;
+
+use super::replays::{self, Round};
+use super::writer::{GivenUp, Writer, in_transaction};
+use super::{lock, packs, refusals};
+
+impl Writer {
+    /// Does what is due besides the batches; returns whether there is more of it.
+    pub(super) fn look_around(&mut self) -> Result<bool, GivenUp> {
+        let due = self.looked_at.is_none_or(|at| at.elapsed() >= self.options.poll);
+        if due {
+            self.looked_at = Some(Instant::now());
+            self.look_at_space();
+            self.warn_of_overflow();
+        }
+        let quiet = self.shared.mailbox.waiting() == 0;
+        if !due && !quiet {
+            return Ok(false);
+        }
+        let now = self.shared.clock.now();
+        match self.keep_house(due, now) {
+            Ok(more) => Ok(more),
+            Err(error) => {
+                tracing::warn!(error = %error, "the inbox could not be kept in order");
+                // Other failures to keep order do not end a process that can still append.
+                if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+                    self.after_failure(&error)?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn keep_house(&mut self, due: bool, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+        self.write_refusals()?;
+        if self.shared.lanes.is_loading() {
+            return Ok(false);
+        }
+        if due {
+            self.take_up_replays(now)?;
+        }
+        if !self.retention.is_due(now) {
+            return Ok(false);
+        }
+        if self.retention.is_at_start() {
+            let oldest = self.window.after(0).next().map_or(0, |entry| entry.seq);
+            let horizon = self.window.horizon(now.timestamp_micros());
+            packs::expire(self.connection(), horizon, oldest)?;
+        }
+        let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
+        self.retention.step(connection, &self.options, now, self.last_seq)
+    }
+
+    pub(super) fn write_refusals(&self) -> rusqlite::Result<()> {
+        let (refusals, counts) = self.shared.mailbox.take_refusals(refusals::BATCH);
+        if refusals.is_empty() && counts.is_empty() {
+            return Ok(());
+        }
+        refusals::write(self.connection(), &self.options, &refusals, &counts)
+            .inspect_err(|_| self.shared.mailbox.requeue_counts(counts))
+    }
+
+    fn take_up_replays(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
+        self.unsure_replays.clear();
+        let requested = replays::requested(self.connection())?;
+        if requested.is_empty() {
+            return Ok(());
+        }
+        let connection = self.connection();
+        let written = in_transaction(connection, || replays::begin(connection, &requested));
+        if let Err(error) = written {
+            self.unsure_replays =
+                requested.into_iter().filter_map(|request| request.round).collect();
+            return Err(error);
+        }
+        let pending = requested.iter().filter_map(|request| request.round).map(Round::pending);
+        self.shared.lanes.push(pending.collect(), self.last_seq, now);
+        Ok(())
+    }
+
+    fn look_at_space(&self) {
+        match lock::free_bytes(&self.options.path) {
+            Ok(free) => self.shared.mailbox.set_space(free >= self.options.min_free_bytes),
+            Err(error) => tracing::warn!(%error, "the room on the inbox's disk is not known"),
+        }
+    }
+
+    /// Says once a minute at most what the window had to let go of too early.
+    fn warn_of_overflow(&mut self) {
+        let recently = Duration::from_mins(1);
+        if self.overflow_warned_at.is_some_and(|at| at.elapsed() < recently) {
+            return;
+        }
+        let events = self.window.take_overflowed();
+        if events > 0 {
+            self.overflow_warned_at = Some(Instant::now());
+            tracing::warn!(
+                events,
+                "the duplicate window is full: more than `inbox.duplicate_window_events` came in \
+                 `inbox.duplicate_window_days`, and repetitions of the oldest are delivered again"
+            );
+        }
+    }
+}
