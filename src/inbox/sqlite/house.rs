@@ -9,6 +9,9 @@ use super::replays::{self, Round};
 use super::writer::{GivenUp, Writer, in_transaction};
 use super::{lock, packs, refusals};
 
+/// How long retention holds up the appends at each poll, plus a step.
+const RETENTION_BUDGET: Duration = Duration::from_millis(10);
+
 impl Writer {
     /// Does what is due besides the batches; returns whether there is more of it.
     pub(super) fn look_around(&mut self) -> Result<bool, GivenUp> {
@@ -52,8 +55,16 @@ impl Writer {
             let horizon = self.window.horizon(now.timestamp_micros());
             packs::expire(self.connection(), horizon, oldest)?;
         }
+        // Under load nothing is quiet, and one step a poll would let the log grow without bound.
+        let budget = if due { RETENTION_BUDGET } else { Duration::ZERO };
+        let began = Instant::now();
         let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
-        self.retention.step(connection, &self.options, now, self.last_seq)
+        loop {
+            let more = self.retention.step(connection, &self.options, now, self.last_seq)?;
+            if !more || began.elapsed() >= budget {
+                return Ok(more);
+            }
+        }
     }
 
     pub(super) fn write_refusals(&self) -> rusqlite::Result<()> {
