@@ -51,9 +51,10 @@ impl Writer {
             return Ok(false);
         }
         if self.retention.is_at_start() {
-            let oldest = self.window.after(0).next().map_or(0, |entry| entry.seq);
+            let oldest = self.window.after(0).next().map(|entry| entry.seq);
+            self.retention.begin(oldest.unwrap_or(i64::MAX));
             let horizon = self.window.horizon(now.timestamp_micros());
-            packs::expire(self.connection(), horizon, oldest)?;
+            packs::expire(self.connection(), horizon, oldest.unwrap_or(0))?;
         }
         // Under load nothing is quiet, and one step a poll would let the log grow without bound.
         let budget = if due { RETENTION_BUDGET } else { Duration::ZERO };

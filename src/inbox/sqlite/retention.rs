@@ -21,6 +21,10 @@ pub(super) struct Retention {
     cursor: i64,
     /// When the last pass ended; the next begins a minute later.
     ended_at: Option<DateTime<Utc>>,
+    /// The oldest event of the duplicate window when the pass began.
+    window_from: i64,
+    /// Whether this pass has said that the window is cut short.
+    warned: bool,
 }
 
 /// What a step finds of an event.
@@ -42,6 +46,12 @@ impl Retention {
         self.cursor == 0
     }
 
+    /// Begins a pass; `window_from` is the oldest event of the duplicate window.
+    pub(super) const fn begin(&mut self, window_from: i64) {
+        self.window_from = window_from;
+        self.warned = false;
+    }
+
     /// Makes one step; returns whether the pass goes on.
     pub(super) fn step(
         &mut self,
@@ -55,6 +65,7 @@ impl Retention {
         let before = |days: u32| (now - TimeDelta::days(i64::from(days))).timestamp_micros();
         let (aged, dead_aged) = (before(options.retention_days), before(options.dead_letter_days));
         let mut leaving = Vec::new();
+        let mut cuts_window = false;
         let mut pass_ends = rows.len() < usize::try_from(STEP_ROWS).unwrap_or(usize::MAX);
         for row in &rows {
             if excess <= 0 && row.received_at >= aged.max(dead_aged) {
@@ -68,10 +79,18 @@ impl Retention {
             };
             if leaves {
                 leaving.push(row.seq);
+                cuts_window |= row.seq >= self.window_from && row.received_at >= aged;
                 excess -= body_bytes(connection, row.seq)?;
             }
         }
         delete(connection, &leaving, last_seq)?;
+        if cuts_window && !self.warned {
+            self.warned = true;
+            tracing::warn!(
+                "the log is larger than `inbox.retention_bytes`: events of the duplicate window \
+                 left it, and repetitions of them are delivered again"
+            );
+        }
         give_back(connection)?;
         self.cursor = rows.last().map_or(0, |row| row.seq);
         if pass_ends {
