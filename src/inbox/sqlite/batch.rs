@@ -112,8 +112,7 @@ fn find_original(
         return Ok(Found::Duplicate(Decision::DuplicateInBatch { of }));
     }
     if let Some(entry) = ground.window.find_body(half(prints.body))
-        && let Some((of, original)) =
-            confirm(ground.connection, entry.seq, append, Likeness::Body)?
+        && let Some((of, original)) = confirm(ground.connection, entry.seq, append, Likeness::Body)?
         && repeats(standing, original)
     {
         return Ok(Found::Duplicate(Decision::Duplicate { of }));
@@ -376,8 +375,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = schema::open_writer(&directory.path().join(schema::FILE)).unwrap();
         let round = |replay| Progress { replay, ..Progress::default() };
-        let done =
-            |replay| Outcome::of(round(replay), 1, Settlement::Done, DateTime::UNIX_EPOCH);
+        let done = |replay| Outcome::of(round(replay), 1, Settlement::Done, DateTime::UNIX_EPOCH);
         write_outcomes(&file, &BTreeMap::from([(1, Outcome::pending(round(2)))])).unwrap();
         file.execute("INSERT INTO open_replay VALUES (1)", []).unwrap();
         write_outcomes(&file, &BTreeMap::from([(1, done(1))])).unwrap();

@@ -1,13 +1,19 @@
 //! Keeping house: what the writer does between the batches, a little at a time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::ErrorCode;
 
 use super::replays::{self, Round};
-use super::writer::{GivenUp, Writer, in_transaction};
+use super::writer::{GivenUp, REOPEN_PAUSE, Writer, in_transaction};
 use super::{lock, packs, refusals};
+use crate::inbox::Error;
+use crate::words::Chain;
+
+/// How long the house is left alone after a failure: what fails now may be in order then.
+const REST: Duration = Duration::from_secs(5);
 
 /// How long retention holds up the appends at each poll, plus a step.
 const RETENTION_BUDGET: Duration = Duration::from_millis(10);
@@ -22,7 +28,8 @@ impl Writer {
             self.warn_of_overflow();
         }
         let quiet = self.shared.mailbox.waiting() == 0;
-        if !due && !quiet {
+        let rests = self.house_rests_until.is_some_and(|until| Instant::now() < until);
+        if rests || (!due && !quiet) {
             return Ok(false);
         }
         let now = self.shared.clock.now();
@@ -30,13 +37,26 @@ impl Writer {
             Ok(more) => Ok(more),
             Err(error) => {
                 tracing::warn!(error = %error, "the inbox could not be kept in order");
-                // Other failures to keep order do not end a process that can still append.
+                self.house_rests_until = Some(Instant::now() + REST);
+                // After other failures the connection is as good as before.
                 if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
-                    self.after_failure(&error)?;
+                    self.reopen_patiently()?;
                 }
                 Ok(false)
             }
         }
+    }
+
+    /// Opens the file again until it succeeds. While nobody waits for a commit there is nothing
+    /// to give up for: a disk that is away for a while must not end an idle process.
+    fn reopen_patiently(&mut self) -> Result<(), GivenUp> {
+        while let Err(error) = self.reopen() {
+            tracing::warn!(error = %Chain(&error), "the inbox could not be opened again");
+            if self.shared.mailbox.is_asked_within(REOPEN_PAUSE) {
+                return self.open_again(Error::Engine(Arc::new(error)));
+            }
+        }
+        Ok(())
     }
 
     fn keep_house(&mut self, due: bool, now: DateTime<Utc>) -> rusqlite::Result<bool> {

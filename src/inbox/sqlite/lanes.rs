@@ -362,12 +362,7 @@ impl Lanes {
     }
 
     /// Makes a taken event that could not be read wait; `write` as in [`Lanes::put_back`].
-    pub(super) fn postpone(
-        &self,
-        ticket: Ticket,
-        waits: Waits,
-        write: impl FnOnce(i64, Outcome),
-    ) {
+    pub(super) fn postpone(&self, ticket: Ticket, waits: Waits, write: impl FnOnce(i64, Outcome)) {
         let mut state = self.lock();
         state.unmark(ticket.seq.0, write);
         state.release_alone(ticket.seq.0);

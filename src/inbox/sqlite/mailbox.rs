@@ -216,16 +216,10 @@ impl Mailbox {
 
     /// Waits for work, at most for `poll`.
     pub(super) fn wait(&self, batch_limit: usize, poll: Duration) -> Wake {
-        let idle = |state: &mut State| {
-            state.appends.is_empty()
-                && state.flushes.is_empty()
-                && (state.outcomes.is_empty() || state.outcomes_held)
-                && !state.is_ending()
-        };
         let state = self.lock();
         let (mut state, timeout) = self
             .arrived
-            .wait_timeout_while(state, poll, idle)
+            .wait_timeout_while(state, poll, |state| state.is_idle())
             .unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             state.outcomes_held = false;
@@ -243,6 +237,15 @@ impl Mailbox {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         state.take(batch_limit)
+    }
+
+    /// Waits for `pause`; returns earlier, and true, when something is asked for.
+    pub(super) fn is_asked_within(&self, pause: Duration) -> bool {
+        let (state, _) = self
+            .arrived
+            .wait_timeout_while(self.lock(), pause, |state| state.is_idle())
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.is_idle()
     }
 
     /// Says whether the disk has room for appends.
@@ -289,6 +292,14 @@ impl Mailbox {
 }
 
 impl State {
+    /// Returns whether nobody waits for a commit.
+    fn is_idle(&self) -> bool {
+        self.appends.is_empty()
+            && self.flushes.is_empty()
+            && (self.outcomes.is_empty() || self.outcomes_held)
+            && !self.is_ending()
+    }
+
     fn is_ending(&self) -> bool {
         matches!(self.standing, Standing::Closing) || self.is_over()
     }

@@ -162,6 +162,7 @@ impl SqliteInbox {
             failures: 0,
             unsure_replays: Vec::new(),
             looked_at: None,
+            house_rests_until: None,
             overflow_warned_at: None,
             lock,
         };

@@ -2,7 +2,8 @@
 //!
 //! There is no timer on the way of an append: the writer takes what waits, commits it with one
 //! sync, lets the window and the lanes know, then answers. An I/O error fails the batch; what is
-//! really on the disk is read again before the next one. Three failures in a row end it.
+//! really on the disk is read again before the next one. Three failures in a row end it; keeping
+//! house does not count, as long as nobody waits for a commit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use crate::inbox::{Error, Receipt, Seq, Standing};
 const FAILURES_LIMIT: u32 = 3;
 
 /// How long the writer waits before it opens the file again after a failed try.
-const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The low-water mark is written when it has moved so far: a start scans no more in vain.
 const LOW_WATER_STEP: i64 = 4096;
@@ -53,6 +54,8 @@ pub(super) struct Writer {
     /// Replays whose commit failed, so that they may be on the disk or not.
     pub(super) unsure_replays: Vec<Round>,
     pub(super) looked_at: Option<Instant>,
+    /// No house-keeping before this: the last one failed.
+    pub(super) house_rests_until: Option<Instant>,
     pub(super) overflow_warned_at: Option<Instant>,
     /// Held until the writer has ended.
     pub(super) lock: DirectoryLock,
@@ -198,15 +201,19 @@ impl Writer {
     }
 
     /// Decides what a failure means: go on, open the file again, or give up.
-    pub(super) fn after_failure(&mut self, error: &rusqlite::Error) -> Result<(), GivenUp> {
+    fn after_failure(&mut self, error: &rusqlite::Error) -> Result<(), GivenUp> {
         // The disk is full, or another process holds the file: nothing is wrong with it.
         if let Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) =
             error.sqlite_error_code()
         {
             return Ok(());
         }
+        self.open_again(answer_for(error))
+    }
+
+    /// Opens the file again after a failure that counts, or gives up.
+    pub(super) fn open_again(&mut self, mut cause: Error) -> Result<(), GivenUp> {
         self.failures += 1;
-        let mut cause = answer_for(error);
         while self.failures < FAILURES_LIMIT {
             match self.reopen() {
                 Ok(()) => return Ok(()),
@@ -225,7 +232,7 @@ impl Writer {
     }
 
     /// Opens the file again and reads what is really there.
-    fn reopen(&mut self) -> Result<(), super::open_error::OpenError> {
+    pub(super) fn reopen(&mut self) -> Result<(), super::open_error::OpenError> {
         drop(self.connection.take());
         self.shared.pages.close();
         let sqlite = super::open_error::OpenError::sqlite;
