@@ -16,7 +16,7 @@ use crate::inbox::reader::{Filter, Reader, Replay, request_replay};
 use crate::inbox::{Error, Inbox, Receipt, Refusal, Seq, Settlement};
 
 /// Small bounds, a short look-around, and no demand on this machine's disk.
-fn options(directory: &TempDir) -> Options {
+pub(super) fn options(directory: &TempDir) -> Options {
     Options {
         min_free_bytes: 0,
         poll: Duration::from_millis(5),
@@ -24,7 +24,7 @@ fn options(directory: &TempDir) -> Options {
     }
 }
 
-fn open(options: &Options, clock: &Arc<ManualClock>) -> (Arc<SqliteInbox>, Bench) {
+pub(super) fn open(options: &Options, clock: &Arc<ManualClock>) -> (Arc<SqliteInbox>, Bench) {
     let clock = Arc::clone(clock);
     let inbox = SqliteInbox::open(options.clone(), Arc::<ManualClock>::clone(&clock)).unwrap();
     (Arc::clone(&inbox), Bench { inbox, clock })
@@ -327,7 +327,7 @@ async fn settled_events_leave_when_the_files_are_too_large() {
         .await;
 }
 
-fn refusal(seller: &str, verified: bool, cause: &'static str) -> Refusal {
+pub(super) fn refusal(seller: &str, verified: bool, cause: &'static str) -> Refusal {
     Refusal {
         at: chrono::DateTime::UNIX_EPOCH,
         route: "on_status".to_owned(),
