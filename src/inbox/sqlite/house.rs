@@ -111,7 +111,7 @@ impl Writer {
             return Err(error);
         }
         let pending = requested.iter().filter_map(|request| request.round).map(Round::pending);
-        self.shared.lanes.push(pending.collect(), self.last_seq, now);
+        drop(self.shared.lanes.push(pending.collect(), self.last_seq, now));
         Ok(())
     }
 

@@ -72,6 +72,9 @@ pub(super) struct Look {
     pub(super) next_at: Option<DateTime<Utc>>,
 }
 
+/// Parsed events that nobody keeps.
+pub(super) type Spare = Vec<Box<OrderEvent>>;
+
 /// The lanes, shared by the writer, the loader and those who claim.
 #[derive(Debug)]
 pub(super) struct Lanes {
@@ -217,12 +220,17 @@ impl Lanes {
     }
 
     /// Takes what a commit made pending, in the order of seq; `log_end` is its greatest seq.
-    pub(super) fn push(&self, pending: Vec<Pending>, log_end: i64, now: DateTime<Utc>) {
+    ///
+    /// Returns the events that found no room in the tail: freeing their models takes a while, so
+    /// that is done without the lock, and by the writer only when nobody waits for an answer.
+    pub(super) fn push(&self, pending: Vec<Pending>, log_end: i64, now: DateTime<Utc>) -> Spare {
+        let mut spare = Spare::new();
         let mut state = self.lock();
         state.log_end = state.log_end.max(log_end);
         if state.loading {
             state.unseen += pending.len() as u64;
-            return;
+            spare.extend(pending.into_iter().filter_map(|pending| pending.event));
+            return spare;
         }
         for pending in pending {
             // The loader's snapshot may have been newer than what the writer had told.
@@ -230,10 +238,11 @@ impl Lanes {
             if first_round && pending.seq <= state.loaded_to {
                 continue;
             }
-            self.push_one(&mut state, pending, now);
+            spare.extend(self.push_one(&mut state, pending, now));
         }
         drop(state);
         self.wake();
+        spare
     }
 
     /// Takes the replays below the low-water mark, which the loader reads before its pages.
@@ -265,7 +274,13 @@ impl Lanes {
         caught_up
     }
 
-    fn push_one(&self, state: &mut State, pending: Pending, now: DateTime<Utc>) {
+    /// Returns the parsed event if it found no room in the tail.
+    fn push_one(
+        &self,
+        state: &mut State,
+        pending: Pending,
+        now: DateTime<Utc>,
+    ) -> Option<Box<OrderEvent>> {
         let Pending { seq, lane, event, progress } = pending;
         if progress.is_none_or(|progress| progress.replay == 0) {
             state.low_water.insert(seq);
@@ -273,24 +288,24 @@ impl Lanes {
         if let Some(progress) = progress {
             state.progress.insert(seq, progress);
         }
-        if let Some(event) = event {
-            self.keep(state, seq, event);
-        }
+        let spare = event.and_then(|event| self.keep(state, seq, event));
         state.unsettled += 1;
         let rounds = &mut state.lanes.entry(lane).or_default().rounds;
         rounds.push_back(seq);
         if rounds.len() == 1 {
             state.arm(lane, now);
         }
+        spare
     }
 
-    /// Keeps a parsed event in the tail while there is room.
-    fn keep(&self, state: &mut State, seq: i64, event: Box<OrderEvent>) {
+    /// Keeps a parsed event in the tail, or returns it when there is no room.
+    fn keep(&self, state: &mut State, seq: i64, event: Box<OrderEvent>) -> Option<Box<OrderEvent>> {
         let bytes = weight(&event);
-        if state.tail.len() < self.tail_events && state.tail_bytes + bytes <= self.tail_bytes {
-            state.tail_bytes += bytes;
-            state.tail.insert(seq, event);
+        if state.tail.len() >= self.tail_events || state.tail_bytes + bytes > self.tail_bytes {
+            return Some(event);
         }
+        state.tail_bytes += bytes;
+        state.tail.insert(seq, event)
     }
 
     /// Takes up to `limit` heads of lanes.

@@ -196,8 +196,9 @@ impl Writer {
         if !settled.is_empty() {
             lanes.settled(&settled);
         }
-        lanes.push(pending, self.last_seq, now);
+        let spare = lanes.push(pending, self.last_seq, now);
         answer_all(answers, batch.flushed);
+        drop(spare);
     }
 
     /// Decides what a failure means: go on, open the file again, or give up.
@@ -264,7 +265,7 @@ impl Writer {
                 super::pages::pending_after(self.connection(), known_to).map_err(sqlite)?;
             pending.extend(page);
         }
-        lanes.push(pending, self.last_seq, now);
+        drop(lanes.push(pending, self.last_seq, now));
         // Only now: a read that fails above is tried again with all of them.
         self.unsure_replays.clear();
         Ok(())
