@@ -167,13 +167,13 @@ impl OrderEvent {
     pub fn parse(action: Action, body: impl Into<Bytes>) -> Result<Self, Malformed> {
         let body = body.into();
         let callback = Callback::parse(&body)?;
-        let halves = [0u8, 1].map(|half| {
-            let mut hasher = DefaultHasher::new();
-            (half, action, &body[..]).hash(&mut hasher);
-            hasher.finish()
-        });
+        let mut hasher = DefaultHasher::new();
+        (action, &body[..]).hash(&mut hasher);
+        let first = hasher.finish();
+        first.hash(&mut hasher);
+        let second = hasher.finish();
         let mut event = Self::new(action, callback, body, DateTime::UNIX_EPOCH);
-        event.id = EventId::new(Uuid::from_u64_pair(halves[0], halves[1]));
+        event.id = EventId::new(Uuid::from_u64_pair(first, second));
         Ok(event)
     }
 
