@@ -143,6 +143,12 @@ impl Bench {
     }
 }
 
+/// Returns how many cases a property test has: its own number, unless a longer run asks for
+/// another by proptest's variable, which a configuration written in code would hide.
+pub(crate) fn cases(otherwise: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
 #[track_caller]
 pub(super) fn new_id(receipt: Result<Receipt, Error>) -> EventId {
     match receipt {

@@ -13,7 +13,7 @@ use crate::clock::Clock as _;
 use crate::dispatch::{Dispatcher, Options};
 use crate::event::{EventId, OrderEvent};
 use crate::handler::{HandlerError, OrderEventHandler};
-use crate::inbox::contract::ManualClock;
+use crate::inbox::contract::{ManualClock, cases};
 use crate::inbox::reader::{Progress, Reader, Replay, request_replay};
 use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::sqlite::faults::Fault;
@@ -366,7 +366,7 @@ fn run(steps: Vec<Step>, tail_events: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(32), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_event_reaches_the_handler_in_order(steps in prop::collection::vec(step(), 1..40)) {

@@ -12,7 +12,7 @@ use super::faults::Fault;
 use super::{Options, SqliteInbox};
 use crate::clock::Clock as _;
 use crate::event::EventId;
-use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample};
+use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, cases};
 use crate::inbox::reader::{Replay, request_replay};
 use crate::inbox::{Claim, Inbox, Receipt, Settlement};
 
@@ -258,7 +258,7 @@ fn run(steps: Vec<Step>, tail_events: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(48), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_event_is_delivered_in_order(steps in prop::collection::vec(step(), 1..40)) {
