@@ -57,6 +57,7 @@ mod clock;
 pub mod config;
 mod event;
 mod rules;
+mod signature;
 
 mod handler;
 mod inbox;

@@ -1,6 +1,11 @@
 //! The words that every floor shares: who sent it, how strict a rule is, what was found wrong.
 
+mod cause;
+mod key_id;
 pub(crate) mod nearest;
+
+pub use cause::{Cause, Untrusted};
+pub use key_id::{KeyId, PinnedKey};
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -1,0 +1,1 @@
+//! Why a signature does not match: tries what real senders get wrong.

@@ -1,0 +1,43 @@
+//! Signatures as BECKN-006 and ONDC write them: Ed25519 over a signing string that names the
+//! BLAKE2b-512 digest of the raw body. Pure: the time is a parameter.
+//!
+//! # Constraints
+//! - What is verified are the bytes as they were received, strictly (`verify_strict`), once.
+//! - Nothing here keeps, logs or prints a private key; its `Debug` says nothing.
+//! - `diagnose` is for signatures that did not match; the happy path never comes there.
+//!
+//! # Sources
+//! BECKN-006 (Signing Beckn APIs in HTTP, draft 01) and ONDC's `signing-verification.md`: the
+//! header, the signing string, the digest, the challenge.
+
+pub(crate) mod diagnose;
+mod header;
+mod key;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+pub(crate) use header::{Authorization, Times, Window};
+pub(crate) use key::{Key, KeyError, PrivateKey, PublicKey};
+
+/// What a 401 asks for besides the realm: the parts that a signature covers.
+pub(crate) const COVERED: &str = "(created) (expires) digest";
+
+/// Returns the digest of a body: BLAKE2b with 64 bytes of output, in base64.
+pub(crate) fn digest(body: &[u8]) -> String {
+    STANDARD.encode(blake2b_simd::blake2b(body).as_bytes())
+}
+
+/// Returns what is signed; `created` and `expires` as they stand in the header.
+pub(crate) fn signing_string(created: &str, expires: &str, digest: &str) -> String {
+    format!("(created): {created}\n(expires): {expires}\ndigest: BLAKE-512={digest}")
+}
+
+/// Returns whether `key` made the signature over this body, by the strict rules of Ed25519.
+pub(crate) fn verify(authorization: &Authorization, key: &PublicKey, body: &[u8]) -> bool {
+    let signed = authorization.signing_string(&digest(body));
+    key.verify(signed.as_bytes(), authorization.signature())
+}
+
+#[cfg(test)]
+mod tests;
