@@ -4,18 +4,23 @@ use std::net::SocketAddr;
 
 use super::problem::{ConfigError, Place, Places, Problem};
 use super::settings::{Config, SETTINGS};
+use super::words::{RegistryApi, SignatureMode};
 
 /// The receiver would take unsigned callbacks from whoever reaches it, and nobody said so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "http.listen is {listen}, which is not loopback, and signatures are not verified: whoever \
-     reaches it could post callbacks; listen on loopback (http.listen = \"127.0.0.1:{port}\"), or \
-     say that this is meant (signature.allow_unsigned = true, or \
-     BECKN_RECEIVER_SIGNATURE__ALLOW_UNSIGNED=true)",
+    "http.listen is {listen}, which is not loopback, and signature.mode is \"{mode}\": whoever \
+     reaches it could post unsigned callbacks. Either have every callback signed \
+     (signature.mode = \"required\" with subscriber_ids and registry.url or signature.pinned_keys), \
+     or say that unsigned ones are meant (signature.allow_unsigned = true, or \
+     BECKN_RECEIVER_SIGNATURE__ALLOW_UNSIGNED=true), or listen on loopback \
+     (http.listen = \"127.0.0.1:{port}\")",
+    mode = mode.as_str(),
     port = listen.port()
 )]
 pub struct Exposed {
     listen: SocketAddr,
+    mode: SignatureMode,
 }
 
 impl Config {
@@ -38,15 +43,15 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Exposed`] if `http.listen` is not loopback and `signature.allow_unsigned` is not set.
+    /// [`Exposed`] if `http.listen` is not loopback, `signature.mode` is not `required`, and
+    /// `signature.allow_unsigned` is not set.
     pub fn check_exposure(&self) -> Result<(), Exposed> {
-        let listen = self.http.listen;
+        let (listen, mode) = (self.http.listen, self.signature.mode);
         // Canonical, because `::ffff:127.0.0.1` is loopback too.
-        if listen.ip().to_canonical().is_loopback() || self.signature.allow_unsigned {
-            Ok(())
-        } else {
-            Err(Exposed { listen })
-        }
+        let is_decided = listen.ip().to_canonical().is_loopback()
+            || mode == SignatureMode::Required
+            || self.signature.allow_unsigned;
+        if is_decided { Ok(()) } else { Err(Exposed { listen, mode }) }
     }
 }
 
@@ -96,6 +101,54 @@ const DEMANDS: &[Demand] = &[
         other: "inbox.refusals_kept",
         holds: |config| config.inbox.refusals_per_seller <= config.inbox.refusals_kept,
     },
+    // A genuine callback to another buyer app could otherwise be posted to us again.
+    Demand {
+        setting: "subscriber_ids",
+        expected: "at least one id beside",
+        other: "signature.mode",
+        holds: |config| !is_required(config) || !config.subscriber_ids.is_empty(),
+    },
+    // Every callback would be refused.
+    Demand {
+        setting: "registry.url",
+        expected: "a URL, or signature.pinned_keys or signature.pinned_keys_file, beside",
+        other: "signature.mode",
+        holds: |config| {
+            let signature = &config.signature;
+            !is_required(config)
+                || !config.registry.url.is_empty()
+                || !signature.pinned_keys.is_empty()
+                || !signature.pinned_keys_file.as_os_str().is_empty()
+        },
+    },
+    Demand {
+        setting: "registry.key_id",
+        expected: "our own key, and registry.private_key or registry.private_key_file, beside",
+        other: "registry.api",
+        holds: |config| {
+            let registry = &config.registry;
+            let has_key = !registry.private_key.is_empty()
+                || !registry.private_key_file.as_os_str().is_empty();
+            registry.api != RegistryApi::OndcV2
+                || registry.url.is_empty()
+                || (!registry.key_id.is_empty() && has_key)
+        },
+    },
+    Demand {
+        setting: "registry.private_key_file",
+        expected: "either it or",
+        other: "registry.private_key",
+        holds: |config| {
+            config.registry.private_key.is_empty()
+                || config.registry.private_key_file.as_os_str().is_empty()
+        },
+    },
+    Demand {
+        setting: "registry.cache_s",
+        expected: "at most",
+        other: "registry.stale_s",
+        holds: |config| config.registry.cache <= config.registry.stale,
+    },
     Demand {
         setting: "dispatch.retry_initial_ms",
         expected: "at most",
@@ -103,6 +156,10 @@ const DEMANDS: &[Demand] = &[
         holds: |config| config.dispatch.retry_initial <= config.dispatch.retry_cap,
     },
 ];
+
+fn is_required(config: &Config) -> bool {
+    config.signature.mode == SignatureMode::Required
+}
 
 /// Returns the demands that do not hold, save those on a value that was not allowed anyway.
 pub(super) fn together(config: &Config, places: &Places) -> Vec<Problem> {

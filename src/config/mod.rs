@@ -6,7 +6,7 @@
 //! table written out, and a test proves it.
 //!
 //! Layout: `settings` is the table, `value` and `levels`
-//! read one value of each kind, `words` are the settings
+//! read one value of each kind, `secret` one that is never shown, `words` are the settings
 //! that are a choice, `parse` walks the file and the environment, `check` holds what settings
 //! demand of each other, `problem` says what is wrong and where.
 
@@ -14,16 +14,20 @@ mod check;
 mod levels;
 mod parse;
 mod problem;
+mod secret;
 mod settings;
 mod value;
 mod words;
 
 pub use check::Exposed;
 pub use problem::{ConfigError, Place, Problem};
+pub use secret::Secret;
 pub use settings::{
-    Answer, Config, Dispatch, Http, Inbox, Log, Operations, Rules, Server, Signature,
+    Answer, Config, Dispatch, Http, Inbox, Log, Operations, Registry, Rules, Server, Signature,
 };
-pub use words::{LogFormat, OtherActions, SignatureMode};
+pub use words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;

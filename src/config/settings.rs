@@ -12,9 +12,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::secret::Secret;
 use super::value::{AtMost, Form, Time, Unfit, Value, mismatch};
-use super::words::{LogFormat, OtherActions, SignatureMode};
-use crate::words::{Level, Profile, SubscriberId};
+use super::words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
+use crate::words::{KeyId, Level, PinnedKey, Profile, SubscriberId};
 
 /// One row of the table.
 pub(super) struct Setting {
@@ -142,6 +143,31 @@ const PREFIX: Form = Form {
     fits: is_prefix,
 };
 
+const ANY_PATH: Form = Form { expected: "a path, or \"\" for none", fits: |_| true };
+const URL: Form = Form {
+    expected: "\"\" or a whole URL, such as \"https://registry.example/lookup\"",
+    fits: is_url,
+};
+const KEY_ID: Form = Form {
+    expected: "\"\" or \"subscriber id|unique key id\"",
+    fits: |text| text.is_empty() || KeyId::parse(text).is_some(),
+};
+const COUNTRY: Form = Form {
+    expected: "\"\" or a country's three letters, such as \"IND\"",
+    fits: |text| {
+        text.is_empty() || (text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()))
+    },
+};
+
+fn is_url(text: &str) -> bool {
+    let has_host = |uri: axum::http::Uri| {
+        uri.host().is_some_and(|host| !host.is_empty())
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && matches!(uri.scheme_str(), Some("http" | "https"))
+    };
+    text.is_empty() || text.parse().is_ok_and(has_host)
+}
+
 fn is_prefix(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
     text.is_empty()
@@ -164,7 +190,8 @@ settings! {
 
     /// The listener that sellers post to, and its bounds.
     http: Http {
-        /// Where callbacks come in. Off loopback, `signature.allow_unsigned` must be said.
+        /// Where callbacks come in. Off loopback, signatures must be decided on: see
+        /// `signature.mode` and `signature.allow_unsigned`.
         listen: SocketAddr = loopback(8080), "listen", ();
         /// The only path prefix that is served, as in "/beckn"; "" serves any: networks append
         /// the action to whatever `bap_uri` says.
@@ -221,13 +248,56 @@ settings! {
         levels: BTreeMap<String, Level> = BTreeMap::new(), "levels", ();
     }
 
-    /// Who may post.
+    /// Who may post: signatures as BECKN-006 writes them.
     signature: Signature {
-        /// Whether signatures are asked for. Only "off": this version verifies none.
-        mode: SignatureMode = SignatureMode::Off, "mode", ();
+        /// "required" refuses what is not signed; "optional" verifies what is signed and marks the
+        /// rest as unverified; "off" looks at no signature.
+        mode: SignatureMode = SignatureMode::Optional, "mode", ();
         /// Says that callbacks may come unsigned from where others can reach the listener too:
         /// anyone who does can then post one.
         allow_unsigned: bool = false, "allow_unsigned", ();
+        /// How far a seller's clock may be from ours, in seconds, at both ends of a signature.
+        skew_s: u32 = 30, "skew_s", &[(0, 3_600)];
+        /// How old a signature may be whatever its `expires` says, in hours after `created`.
+        max_age_hours: u32 = 24, "max_age_hours", &[(1, 8_760)];
+        /// Keys that you vouch for: "subscriber id|unique key id|public key in base64". A
+        /// subscriber with a key here is not looked up.
+        pinned_keys: Vec<PinnedKey> = Vec::new(), "pinned_keys", AtMost(10_000);
+        /// A file with more of them, one a line; lines that start with # are notes.
+        pinned_keys_file: PathBuf = PathBuf::new(), "pinned_keys_file", ANY_PATH;
+    }
+
+    /// Where sellers' public keys are looked up.
+    registry: Registry {
+        /// The whole URL of the look-up, with its path: networks differ in it. "" asks nobody.
+        url: String = String::new(), "url", URL;
+        /// What it speaks: "ondc_v2" (/v2.0/lookup, our request is signed), "ondc" or "beckn"
+        /// (/lookup).
+        api: RegistryApi = RegistryApi::Beckn, "api", ();
+        /// The country that a look-up names; "" leaves it out.
+        country: String = "IND".to_owned(), "country", COUNTRY;
+        /// Our own key at the registry, "subscriber id|unique key id": "ondc_v2" asks for it.
+        key_id: String = String::new(), "key_id", KEY_ID;
+        /// Its private key, Ed25519 in base64: the 32 bytes of the seed, or the 64 of seed and
+        /// public key. Better kept in a file, or in the environment.
+        private_key: Secret = Secret::default(), "private_key", ();
+        /// A file that holds it instead.
+        private_key_file: PathBuf = PathBuf::new(), "private_key_file", ANY_PATH;
+        /// How long a look-up may take; the seller waits for it at its first callback.
+        timeout: Duration = Duration::from_secs(3), "timeout_ms", Time::ms(1, 60_000);
+        /// The longest answer that is read.
+        response_limit_bytes: usize = MIB, "response_limit_bytes", &[(KIB as u64, GIB)];
+        /// How long a key is used before it is looked up again: a revoked one stops within it.
+        cache: Duration = Duration::from_mins(10), "cache_s", Time::seconds(1, 86_400);
+        /// How long a key is used after its look-up while the registry does not answer.
+        stale: Duration = Duration::from_hours(6), "stale_s", Time::seconds(1, 2_592_000);
+        /// How long a subscriber that the registry does not know is not asked for again.
+        unknown: Duration = Duration::from_secs(30), "unknown_s", Time::seconds(1, 3_600);
+        /// How many subscribers' keys are kept in memory.
+        cached_subscribers: usize = 10_000, "cached_subscribers", &[(1, 1_000_000)];
+        /// How many look-ups any minute may see; subscribers that are not in memory may use half,
+        /// so that invented ones cannot use up what known ones need. Beyond it the answer is 503.
+        lookups_per_minute: u32 = 120, "lookups_per_minute", &[(4, 100_000)];
     }
 
     /// The durable log of accepted callbacks.

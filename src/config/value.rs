@@ -1,6 +1,5 @@
 //! How a value of each kind is read from TOML, bounded, and shown in a message.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -10,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::words::Choice;
-use crate::words::{Outside, SubscriberId};
+use crate::words::{Outside, PinnedKey, SubscriberId};
 
 /// A type that a setting can have.
 pub(super) trait Value: Sized {
@@ -171,6 +170,11 @@ impl Time {
         Self { millis: 1, from, to }
     }
 
+    /// Allows `from..=to` seconds.
+    pub(super) const fn seconds(from: u64, to: u64) -> Self {
+        Self { millis: 1_000, from, to }
+    }
+
     /// Allows `from..=to` hours.
     pub(super) const fn hours(from: u64, to: u64) -> Self {
         Self { millis: 3_600_000, from, to }
@@ -291,11 +295,7 @@ impl<T: Choice> Value for T {
 
     fn expected((): ()) -> String {
         let words: Vec<String> = T::OFFERED.iter().map(|choice| quoted(choice.word())).collect();
-        let mut expected = words.join(" or ");
-        if !T::WHY.is_empty() {
-            let _ = write!(expected, ", {}", T::WHY);
-        }
-        expected
+        words.join(" or ")
     }
 
     fn shown(&self, (): ()) -> String {
@@ -307,29 +307,64 @@ impl<T: Choice> Value for T {
 #[derive(Clone, Copy)]
 pub(super) struct AtMost(pub(super) usize);
 
-impl Value for Vec<SubscriberId> {
+/// What a list can be of: texts of one form.
+pub(super) trait Item: Sized {
+    /// Says what a text must be, to go after "expected".
+    const EXPECTED: &'static str;
+
+    /// Reads an allowed text.
+    fn read(text: &str) -> Option<Self>;
+
+    /// Returns the text.
+    fn shown(&self) -> String;
+}
+
+impl Item for SubscriberId {
+    const EXPECTED: &'static str = "only texts that are not empty";
+
+    fn read(text: &str) -> Option<Self> {
+        let id = Self::new(text);
+        (!id.as_str().is_empty()).then_some(id)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Item for PinnedKey {
+    const EXPECTED: &'static str = Self::FORM;
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl<T: Item> Value for Vec<T> {
     type Form = AtMost;
 
     fn read(value: &Spanned<DeValue<'_>>, form: AtMost) -> Result<Self, Vec<Unfit>> {
         let items = value.get_ref().as_array();
-        let is_id = |item: &Spanned<DeValue<'_>>| {
-            item.get_ref().as_str().is_some_and(|text| !SubscriberId::new(text).as_str().is_empty())
-        };
+        let read = |item: &Spanned<DeValue<'_>>| T::read(item.get_ref().as_str()?);
         // Each wrong element has its own line.
         let wrong: Vec<Unfit> = items
             .into_iter()
-            .flat_map(|items| items.iter().filter(|item| !is_id(item)))
-            .map(|item| Unfit::new(item, "only texts that are not empty"))
+            .flat_map(|items| items.iter().filter(|item| read(item).is_none()))
+            .map(|item| Unfit::new(item, T::EXPECTED))
             .collect();
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(SubscriberId::new);
-        fit(value, form, items.and_then(|items| items.iter().map(text).collect()))
+        fit(value, form, items.and_then(|items| items.iter().map(read).collect()))
     }
 
     fn fits(&self, AtMost(limit): AtMost) -> bool {
-        self.len() <= limit && self.iter().all(|id| !id.as_str().is_empty())
+        // A program may have made an element that no text gives.
+        self.len() <= limit && self.iter().all(|item| T::read(&item.shown()).is_some())
     }
 
     fn expected(AtMost(limit): AtMost) -> String {
@@ -337,7 +372,8 @@ impl Value for Vec<SubscriberId> {
     }
 
     fn shown(&self, AtMost(limit): AtMost) -> String {
-        let shown: Vec<String> = self.iter().take(limit).map(|id| quoted(id.as_str())).collect();
+        let shown: Vec<String> =
+            self.iter().take(limit).map(|item| quoted(&item.shown())).collect();
         format!("[{}]", shown.join(", "))
     }
 }

@@ -4,8 +4,6 @@
 pub(super) trait Choice: Copy + PartialEq + 'static {
     /// Every choice, in the order in which it is offered.
     const OFFERED: &'static [Self];
-    /// Why there are no more, said after the words; empty where that is plain.
-    const WHY: &'static str = "";
 
     /// Returns the word of the settings file.
     fn word(self) -> &'static str;
@@ -14,7 +12,7 @@ pub(super) trait Choice: Copy + PartialEq + 'static {
 macro_rules! choices {
     ($(
         $(#[doc = $doc:literal])+
-        $Name:ident $(($why:literal))? {
+        $Name:ident {
             $($(#[doc = $word_doc:literal])+ $Word:ident = $word:literal,)+
         }
     )+) => { $(
@@ -32,7 +30,6 @@ macro_rules! choices {
 
         impl Choice for $Name {
             const OFFERED: &'static [Self] = &[$($Name::$Word,)+];
-            $(const WHY: &'static str = $why;)?
 
             fn word(self) -> &'static str {
                 self.as_str()
@@ -51,9 +48,23 @@ choices! {
     }
 
     /// Whether signatures are asked for.
-    SignatureMode ("as this version verifies no signatures") {
+    SignatureMode {
+        /// What is not signed is refused.
+        Required = "required",
+        /// What is signed is verified; what is not is accepted and marked as unverified.
+        Optional = "optional",
         /// No signature is looked at; every sender is unverified.
         Off = "off",
+    }
+
+    /// What a registry speaks.
+    RegistryApi {
+        /// ONDC's `/v2.0/lookup`: the request is signed.
+        OndcV2 = "ondc_v2",
+        /// ONDC's `/lookup`.
+        Ondc = "ondc",
+        /// Beckn's `/lookup`.
+        Beckn = "beckn",
     }
 
     /// How a line of the log is written.
