@@ -61,6 +61,7 @@ mod signature;
 
 mod handler;
 mod inbox;
+mod registry;
 mod retry;
 
 mod dispatch;
@@ -90,7 +91,9 @@ pub use handlers::print::Print;
 pub use inbox::sqlite::open_error::{EngineError, OpenError};
 #[cfg(feature = "cli")]
 pub use log::{LogError, start_log};
+pub use receiver::keys::KeysError;
 pub use receiver::load::LoadError;
 pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_signal};
+pub use registry::OpenError as RegistryError;
 pub use rules::UnknownRules;
-pub use words::{Level, Outside, Profile, Sender, SubscriberId, Violation};
+pub use words::{KeyId, Level, Outside, PinnedKey, Profile, Sender, SubscriberId, Violation};

@@ -2,7 +2,8 @@
 //!
 //! # Constraints
 //! - Results go to standard output, everything else to standard error.
-//! - Exit codes: 0 as asked, 1 the answer is "no" or it failed, 2 the command line is wrong.
+//! - Exit codes: 0 as asked, 1 the answer is "no" or it failed, 2 the command line or the settings
+//!   are wrong.
 //! - Text from outside is cut and escaped before it reaches a terminal.
 
 mod check;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, Exposed};
+use crate::receiver::StartError;
 use crate::receiver::load::LoadError;
 
 /// The settings file that is looked for when none is named.
@@ -87,7 +89,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             tell(failure.as_ref());
-            ExitCode::FAILURE
+            if is_mistake(failure.as_ref()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -112,6 +114,14 @@ fn load(named: Option<&Path>) -> Result<Config, LoadError> {
         None if Path::new(SETTINGS_FILE).exists() => Config::load(SETTINGS_FILE),
         None => Config::from_environment(),
     }
+}
+
+/// Returns whether a failure is a mistake of the settings: trying again does not help.
+fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
+    let of_start = failure.downcast_ref::<StartError>().is_some_and(|error| {
+        matches!(error, StartError::Settings(_) | StartError::Rules(_) | StartError::Keys(_))
+    });
+    of_start || failure.is::<LoadError>() || failure.is::<Exposed>()
 }
 
 /// Prints a failure and what caused it, each once.

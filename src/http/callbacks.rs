@@ -24,6 +24,7 @@ use crate::beckn::action::Action;
 use crate::beckn::answer::{self, Code, ErrorType, INTERNAL_ERROR, INVALID_RESPONSE, Nack};
 use crate::clock::Clock;
 use crate::inbox::{self, Refusal};
+use crate::intake::trust::Presented;
 use crate::intake::{Intake, Refused, Rejection};
 use crate::words::Chain;
 
@@ -42,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) nack_status: StatusCode,
     /// When a seller may try again, in seconds.
     pub(crate) retry_after: u64,
+    /// What a 401 asks for: a signature, in the `WWW-Authenticate` header.
+    pub(crate) challenge: HeaderValue,
 }
 
 /// What a request is served with.
@@ -108,7 +111,7 @@ async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
         Err(trouble) => {
             let (status, nack) = answer(&trouble, desk.options.nack_status);
             tracing::debug!(status = status.as_u16(), code = nack.code, "refused a callback");
-            let response = respond(status, &nack, &trouble, desk.options.retry_after);
+            let response = respond(status, &nack, &trouble, &desk.options);
             keep_refusal(&desk, route, status, nack, trouble);
             response
         }
@@ -133,8 +136,11 @@ async fn serve(
     let _place = desk.requests.try_acquire().map_err(|_full| Trouble::TooManyRequests)?;
     let (bytes, _room) =
         body::read(body, desk.options.body_limit, &desk.bytes).await.map_err(Trouble::Body)?;
-    let receipt =
-        desk.intake.accept(action, bytes, desk.clock.now()).await.map_err(Trouble::Rejected)?;
+    let receipt = desk
+        .intake
+        .accept(action, presented(headers), bytes, desk.clock.now())
+        .await
+        .map_err(Trouble::Rejected)?;
     tracing::debug!(action = action.as_str(), receipt = ?receipt, "accepted a callback");
     Ok(())
 }
@@ -155,6 +161,21 @@ fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), Trouble> {
         return Err(Trouble::Body(body::Error::TooLong { limit }));
     }
     Ok(())
+}
+
+/// Returns the signature that a request brings.
+fn presented(headers: &HeaderMap) -> Presented<'_> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Presented::Nothing,
+        (Some(value), None) => std::str::from_utf8(value.as_bytes()).map_or(
+            Presented::Unreadable("expected text in the Authorization header, found other bytes"),
+            Presented::Header,
+        ),
+        (Some(_), Some(_)) => {
+            Presented::Unreadable("expected one Authorization header, found several")
+        }
+    }
 }
 
 /// Returns the last segment that is not empty: sellers join `bap_uri` and action with too many
@@ -178,6 +199,10 @@ fn answer(trouble: &Trouble, nack_status: StatusCode) -> (StatusCode, Nack) {
     let later = |message: &str| (StatusCode::SERVICE_UNAVAILABLE, core(INTERNAL_ERROR, message));
     match trouble {
         Trouble::Rejected(Rejection::Refused(refused, _body)) => (nack_status, nack_of(refused)),
+        Trouble::Rejected(Rejection::Untrusted(refused, _body)) => {
+            (StatusCode::UNAUTHORIZED, nack_of(refused))
+        }
+        Trouble::Rejected(Rejection::KeyUnavailable { message, .. }) => later(message),
         Trouble::Rejected(Rejection::Unavailable(error)) => later(match error {
             inbox::Error::QueueFull | inbox::Error::TooManyUnsettled => {
                 "too many callbacks are waiting, please retry"
@@ -230,13 +255,24 @@ fn nack_of(refused: &Refused) -> Nack {
     }
 }
 
-fn respond(status: StatusCode, nack: &Nack, trouble: &Trouble, retry_after: u64) -> Response {
+fn respond(status: StatusCode, nack: &Nack, trouble: &Trouble, options: &Options) -> Response {
     let mut response = acknowledgement(status, nack.body().into());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-    }
-    if matches!(trouble, Trouble::Method(_)) {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    let headers = response.headers_mut();
+    match trouble {
+        Trouble::Rejected(Rejection::KeyUnavailable { retry_after, .. }) => {
+            let seconds = retry_after.as_secs().max(options.retry_after);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        Trouble::Rejected(Rejection::Untrusted(..)) => {
+            headers.insert(header::WWW_AUTHENTICATE, options.challenge.clone());
+        }
+        Trouble::Method(_) => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(options.retry_after));
+        }
+        _ => {}
     }
     response
 }
@@ -252,9 +288,13 @@ fn acknowledgement(status: StatusCode, body: Bytes) -> Response {
 
 /// Keeps what the seller has to mend; what failed on our side is logged instead.
 fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, trouble: Trouble) {
-    let (cause, seller, body) = match trouble {
-        Trouble::Rejected(Rejection::Refused(refused, body)) => {
-            (refused.cause, refused.seller, body)
+    let (cause, seller, verified, body) = match trouble {
+        Trouble::Rejected(
+            Rejection::Refused(refused, body) | Rejection::Untrusted(refused, body),
+        ) => (refused.cause, refused.seller, refused.verified, body),
+        Trouble::Rejected(Rejection::KeyUnavailable { message, .. }) => {
+            tracing::debug!(why = message, "answered 503: a key could not be looked up");
+            return;
         }
         Trouble::Rejected(Rejection::Unavailable(error)) => {
             tracing::warn!(error = %Chain(&error), "answered 503: a callback could not be kept");
@@ -273,7 +313,7 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
         at: desk.clock.now(),
         route: route.chars().take(64).collect(),
         seller,
-        verified: false,
+        verified,
         cause,
         path: nack.path,
         message: nack.message,
@@ -283,8 +323,8 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
     });
 }
 
-fn unread(cause: &'static str) -> (&'static str, String, Bytes) {
-    (cause, "unverified:".to_owned(), Bytes::new())
+fn unread(cause: &'static str) -> (&'static str, String, bool, Bytes) {
+    (cause, "unverified:".to_owned(), false, Bytes::new())
 }
 
 /// The answer to a bug of ours. The panic's text may hold what a seller sent, so it is not logged.

@@ -1,12 +1,14 @@
-//! The first half of a callback's life: parse → check → append.
+//! The first half of a callback's life: verify → parse → check → append.
 //!
 //! # Constraints
 //! - Nothing here speaks HTTP: a [`Rejection`] says why, `http::callbacks` says it to the seller.
 //! - The answer waits for the append and for nothing that comes after it.
 //! - The typed models are parsed before the ACK, once; the event moves into the inbox with them.
 
+mod refused;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,18 +18,22 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 
 use crate::beckn::action::Action;
-use crate::beckn::answer::{self, ErrorType};
-use crate::beckn::callback::{Callback, Malformed};
-use crate::buyer_rule::{ErasedRule, Refuse};
+use crate::beckn::callback::Callback;
+use crate::buyer_rule::ErasedRule;
 use crate::event::{Flag, OrderEvent};
 use crate::inbox::{self, Inbox, Receipt, Record, Standing};
-use crate::rules::{self, Findings, Rules};
-use crate::words::Violation;
+use crate::rules::{self, Rules};
+use crate::words::{Sender, Violation};
+
+pub(crate) use refused::Refused;
+use refused::{Origin, turned_back};
+use trust::{Presented, Trust};
 
 /// Takes callbacks in.
 #[derive(Debug)]
 pub(crate) struct Intake {
     pub(crate) inbox: Arc<dyn Inbox>,
+    pub(crate) trust: Trust,
     pub(crate) rules: Rules,
     pub(crate) buyer_rules: Vec<Arc<dyn ErasedRule>>,
     /// How long all buyer's rules together may take.
@@ -51,54 +57,72 @@ pub(crate) enum Rejected {
 pub(crate) enum Rejection {
     /// It does not satisfy a rule; the body comes back with it.
     Refused(Box<Refused>, Bytes),
+    /// Its signature is missing or not good; the body comes back with it.
+    Untrusted(Box<Refused>, Bytes),
+    /// The sender's key could not be looked up; the seller may try again.
+    KeyUnavailable {
+        /// When.
+        retry_after: Duration,
+        /// What the seller is told.
+        message: String,
+    },
     /// It could not be kept; the seller may try again.
     Unavailable(inbox::Error),
-}
-
-/// Which rule a callback breaks, and what the seller is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
-    /// The rule.
-    pub(crate) cause: &'static str,
-    pub(crate) code: String,
-    pub(crate) error_type: ErrorType,
-    /// A JSON Pointer.
-    pub(crate) path: String,
-    /// What was expected and what was found.
-    pub(crate) message: String,
-    /// Who it says it is from, as far as it could be read.
-    pub(crate) seller: String,
 }
 
 impl Intake {
     /// Takes one callback in: when this returns a receipt, the callback is durable.
     ///
     /// # Errors
-    /// A rule refuses it, or the inbox cannot keep it.
+    /// Its signature is not good, a rule refuses it, or the inbox cannot keep it.
     ///
     /// # Cancel safety
     /// Dropped, it has kept the callback or it has not; see the inbox's contract.
     pub(crate) async fn accept(
         &self,
         action: Action,
+        presented: Presented<'_>,
         body: Bytes,
         now: DateTime<Utc>,
     ) -> Result<Receipt, Rejection> {
+        let sender = match self.trust.verify(presented, &body, now).await {
+            Ok(sender) => sender,
+            Err(distrust) => return Err(turned_back(distrust, body)),
+        };
         let callback = match Callback::parse(&body) {
             Ok(callback) => callback,
             Err(malformed) => {
-                let refused = Box::new(refused_as_malformed(&malformed));
-                let entry = Entry::new(action, Callback::default(), body, now);
+                let refused = Box::new(refused::as_malformed(&malformed, sender.as_ref()));
+                let entry = Entry::new(action, Callback::default(), sender, body, now);
                 return self.turn_away(refused, entry).await;
             }
         };
+        if let Some(sender) = &sender
+            && let Err(distrust) =
+                self.trust.check_seller(sender, callback.context.bpp_id.as_deref(), now)
+        {
+            return Err(turned_back(distrust, body));
+        }
+        self.judge(action, callback, sender, body, now).await
+    }
+
+    /// Checks the rules, ours and then the buyer's, and keeps what they let through.
+    async fn judge(
+        &self,
+        action: Action,
+        callback: Callback,
+        sender: Option<Sender>,
+        body: Bytes,
+        now: DateTime<Utc>,
+    ) -> Result<Receipt, Rejection> {
         let findings = self.rules.check(action, &callback, now);
-        let mut refused = refused_by_ours(&findings, &callback);
+        let origin = Origin::of(sender.as_ref(), &callback);
+        let mut refused = refused::by_ours(&findings, origin);
         let mut skipped = false;
         if refused.is_none() && !self.buyer_rules.is_empty() {
-            (refused, skipped) = self.ask_buyer(action, &callback).await;
+            (refused, skipped) = self.ask_buyer(action, &callback, origin).await;
         }
-        let mut entry = Entry::new(action, callback, body, now);
+        let mut entry = Entry::new(action, callback, sender, body, now);
         entry.event.warnings = findings.enforced;
         entry.event.warnings.extend(findings.warnings);
         if skipped {
@@ -135,7 +159,12 @@ impl Intake {
 
     /// Asks the buyer's rules one after the other, until one refuses or the deadline is over.
     /// Returns the refusal, and whether a rule was passed over.
-    async fn ask_buyer(&self, action: Action, callback: &Callback) -> (Option<Box<Refused>>, bool) {
+    async fn ask_buyer(
+        &self,
+        action: Action,
+        callback: &Callback,
+        origin: Origin<'_>,
+    ) -> (Option<Box<Refused>>, bool) {
         let mut skipped = false;
         let deadline = tokio::time::Instant::now() + self.deadline;
         for rule in &self.buyer_rules {
@@ -143,7 +172,7 @@ impl Intake {
             match tokio::time::timeout_at(deadline, answer.catch_unwind()).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(refuse))) => {
-                    let refused = refused_by_buyer(rule.name(), refuse, callback);
+                    let refused = refused::by_buyer(rule.name(), refuse, origin);
                     return (Some(Box::new(refused)), skipped);
                 }
                 Ok(Err(_panic)) => {
@@ -170,7 +199,13 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(action: Action, callback: Callback, body: Bytes, now: DateTime<Utc>) -> Self {
+    fn new(
+        action: Action,
+        callback: Callback,
+        sender: Option<Sender>,
+        body: Bytes,
+        now: DateTime<Utc>,
+    ) -> Self {
         let record = Record {
             message: callback.content.message.clone(),
             error: callback.content.error.clone(),
@@ -179,6 +214,7 @@ impl Entry {
         let repaired = callback.shape.bom || callback.shape.trailing_comma.is_some();
         let other_payload = rules::carries_another_payload(action, &callback);
         let mut event = OrderEvent::new(action, callback, body, now);
+        event.sender = sender;
         if repaired {
             event.flags.insert(Flag::Repaired);
         }
@@ -187,49 +223,4 @@ impl Entry {
         }
         Self { record, event: Box::new(event) }
     }
-}
-
-fn refused_as_malformed(malformed: &Malformed) -> Refused {
-    Refused {
-        cause: rules::MALFORMED,
-        code: answer::INVALID_RESPONSE.code.to_owned(),
-        error_type: ErrorType::JsonSchema,
-        path: String::new(),
-        message: malformed.to_string(),
-        seller: "unverified:".to_owned(),
-    }
-}
-
-/// Returns what the seller is told of the first violation that is enforced, and how many more
-/// violations there are.
-fn refused_by_ours(findings: &Findings, callback: &Callback) -> Option<Box<Refused>> {
-    let first = findings.enforced.first()?;
-    let rule = rules::find(&first.rule).expect("our rules make violations of our rules");
-    let message = match findings.enforced.len() + findings.warnings.len() - 1 {
-        0 => first.message.clone(),
-        others => format!("{} (and {others} more)", first.message),
-    };
-    Some(Box::new(Refused {
-        cause: rule.name,
-        code: rule.code.code.to_owned(),
-        error_type: rule.error_type,
-        path: first.path.clone(),
-        message,
-        seller: claimed_seller(callback),
-    }))
-}
-
-fn refused_by_buyer(rule: &'static str, refuse: Refuse, callback: &Callback) -> Refused {
-    Refused {
-        cause: rule,
-        code: refuse.code,
-        error_type: refuse.error_type,
-        path: refuse.path,
-        message: refuse.message,
-        seller: claimed_seller(callback),
-    }
-}
-
-fn claimed_seller(callback: &Callback) -> String {
-    format!("unverified:{}", callback.context.bpp_id.as_deref().unwrap_or(""))
 }

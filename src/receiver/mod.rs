@@ -1,5 +1,6 @@
 //! Puts the halves together: settings → inbox, intake, dispatcher → routers, listeners, shutdown.
 
+pub(crate) mod keys;
 pub(crate) mod load;
 mod options;
 
@@ -25,6 +26,7 @@ use crate::inbox::Inbox;
 use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::sqlite::open_error::OpenError;
 use crate::intake::Intake;
+use crate::intake::trust::Trust;
 use crate::rules::{Rules, UnknownRules};
 use crate::words::Chain;
 
@@ -38,6 +40,9 @@ pub enum StartError {
     /// `[rules.levels]` names rules that there are not.
     #[error(transparent)]
     Rules(#[from] UnknownRules),
+    /// The keys of sellers cannot be had.
+    #[error(transparent)]
+    Keys(#[from] keys::KeysError),
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
@@ -103,8 +108,8 @@ impl Builder {
     /// Opens the inbox and starts to hand its events to `handler`.
     ///
     /// # Errors
-    /// The rules' levels name unknown rules, the inbox cannot be opened, or threads cannot be
-    /// started.
+    /// The rules' levels name unknown rules, the keys of sellers cannot be had, the inbox cannot be
+    /// opened, or threads cannot be started.
     pub async fn start(self, handler: impl OrderEventHandler) -> Result<Receiver, StartError> {
         self.start_erased(Arc::new(handler)).await
     }
@@ -114,6 +119,8 @@ impl Builder {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         config.check()?;
         let rules = Rules::new(config.rules.profile, &config.rules.levels, &config.subscriber_ids)?;
+        let trust =
+            Trust::new(options::demand(&config), options::window(&config), keys::open(&config)?);
         let (options, opening) = (options::inbox_options(&config), Arc::clone(&clock));
         // Opening reads the disk: not on a thread that serves others.
         let inbox = tokio::task::spawn_blocking(move || SqliteInbox::open(options, opening))
@@ -121,6 +128,7 @@ impl Builder {
             .expect("opening the inbox does not panic and is not aborted")?;
         let intake = Intake {
             inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
+            trust,
             rules,
             buyer_rules: self.buyer_rules,
             deadline: config.rules.deadline,

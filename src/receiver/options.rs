@@ -1,13 +1,16 @@
 //! What the settings mean for each part.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 
-use crate::config::{Config, OtherActions};
+use crate::config::{Config, OtherActions, SignatureMode};
 use crate::dispatch;
 use crate::http::callbacks;
 use crate::inbox::sqlite;
 use crate::intake::Rejected;
+use crate::intake::trust::Demand;
 use crate::retry::Policy;
+use crate::signature::{COVERED, Window};
+use crate::words::SubscriberId;
 
 pub(super) fn rejected(config: &Config) -> Rejected {
     match (config.answer.always_ack, config.answer.deliver_rejected) {
@@ -28,6 +31,32 @@ pub(super) fn callback_options(config: &Config) -> callbacks::Options {
         nack_status: StatusCode::from_u16(config.answer.nack_status)
             .expect("the settings allow only statuses"),
         retry_after: config.http.retry_after_s,
+        challenge: challenge(config),
+    }
+}
+
+/// Returns what a 401 asks for, as BECKN-006 writes it.
+fn challenge(config: &Config) -> HeaderValue {
+    let ours = config.subscriber_ids.first().map_or("beckn-receiver", SubscriberId::as_str);
+    // A quote would end the realm early; ids have none.
+    let realm: String = ours.chars().filter(|c| c.is_ascii_graphic() && *c != '"').collect();
+    let text = format!(r#"Signature realm="{realm}",headers="{COVERED}""#);
+    HeaderValue::from_str(&text).expect("ASCII without controls is a header's value")
+}
+
+pub(super) fn demand(config: &Config) -> Demand {
+    match config.signature.mode {
+        SignatureMode::Required => Demand::Required,
+        SignatureMode::Optional => Demand::Optional,
+        SignatureMode::Off => Demand::Off,
+    }
+}
+
+pub(super) fn window(config: &Config) -> Window {
+    let signature = &config.signature;
+    Window {
+        skew: i64::from(signature.skew_s),
+        max_age: 3_600 * i64::from(signature.max_age_hours),
     }
 }
 

@@ -444,3 +444,71 @@ fn lines(stream: impl std::io::Read) -> impl Iterator<Item = String> {
     use std::io::BufRead as _;
     std::io::BufReader::new(stream).lines().map_while(Result::ok)
 }
+
+/// A seller that signs, written after BECKN-006 and not with the receiver's own code.
+pub(crate) struct Seller {
+    subscriber: String,
+    key: ed25519_dalek::SigningKey,
+}
+
+impl Seller {
+    /// Returns the seller of this id; each has a key of its own.
+    pub(crate) fn new(subscriber: &str) -> Self {
+        let hash = blake2b_simd::blake2b(subscriber.as_bytes());
+        let seed = hash.as_bytes()[..32].try_into().expect("32 bytes");
+        Self {
+            subscriber: subscriber.to_owned(),
+            key: ed25519_dalek::SigningKey::from_bytes(&seed),
+        }
+    }
+
+    /// Returns the public key as a registry holds it.
+    pub(crate) fn public(&self) -> String {
+        base64(self.key.verifying_key().as_bytes())
+    }
+
+    /// Returns the line that pins its key `key-1`.
+    pub(crate) fn pinned(&self) -> String {
+        format!("{}|key-1|{}", self.subscriber, self.public())
+    }
+
+    /// Returns the `Authorization` of a body that is signed now.
+    pub(crate) fn authorization(&self, body: &[u8]) -> String {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        self.authorization_at(body, now.expect("after 1970").as_secs())
+    }
+
+    /// Returns the `Authorization` of a body that was signed then, valid for five minutes.
+    pub(crate) fn authorization_at(&self, body: &[u8], created: u64) -> String {
+        use ed25519_dalek::Signer as _;
+        let (id, expires) = (&self.subscriber, created + 300);
+        let digest = base64(blake2b_simd::blake2b(body).as_bytes());
+        let signed =
+            format!("(created): {created}\n(expires): {expires}\ndigest: BLAKE-512={digest}");
+        let signature = base64(&self.key.sign(signed.as_bytes()).to_bytes());
+        format!(
+            r#"Signature keyId="{id}|key-1|ed25519",algorithm="ed25519",created="{created}",expires="{expires}",headers="(created) (expires) digest",signature="{signature}""#
+        )
+    }
+
+    /// Posts a body that it has signed.
+    pub(crate) async fn post(&self, receiver: &TestReceiver, path: &str, body: &str) -> Answer {
+        post_signed(receiver.address, path, &self.authorization(body.as_bytes()), body).await
+    }
+}
+
+/// Posts with this `Authorization`.
+pub(crate) async fn post_signed(
+    address: SocketAddr,
+    path: &str,
+    authorization: &str,
+    body: &str,
+) -> Answer {
+    let head = format!("POST {path} HTTP/1.1\r\nauthorization: {authorization}\r\n");
+    request(address, &head, body.as_bytes()).await
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}

@@ -13,3 +13,4 @@ mod harness;
 mod life;
 mod misbehaved;
 mod readme;
+mod trust;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
 
+use super::trust::{Demand, Presented, Trust};
 use super::{Intake, Refused, Rejected, Rejection};
 use crate::beckn::action::Action;
 use crate::beckn::answer::ErrorType;
@@ -24,8 +25,13 @@ use crate::inbox::contract::ManualClock;
 use crate::inbox::reader::{Detail, Reader};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{Claim, Inbox as _, Receipt};
+use crate::registry::Keys;
 use crate::rules::Rules;
+use crate::signature::Window;
 use crate::words::Profile;
+
+/// The times that the settings allow by default.
+const WINDOW: Window = Window { skew: 30, max_age: 86_400 };
 
 /// An intake with an inbox of its own.
 struct Bench {
@@ -63,6 +69,7 @@ impl Bench {
         let inbox = SqliteInbox::open(options, Arc::<ManualClock>::clone(&clock)).unwrap();
         let intake = Intake {
             inbox: Arc::<SqliteInbox>::clone(&inbox),
+            trust: Trust::new(Demand::Off, WINDOW, Keys::default()),
             rules: Rules::new(plan.profile, &BTreeMap::new(), &[]).unwrap(),
             buyer_rules: plan.buyer_rules,
             deadline: Duration::from_secs(20),
@@ -72,7 +79,7 @@ impl Bench {
     }
 
     async fn accept(&self, route: Action, body: impl Into<Bytes>) -> Result<Receipt, Rejection> {
-        self.intake.accept(route, body.into(), self.clock.now()).await
+        self.intake.accept(route, Presented::Nothing, body.into(), self.clock.now()).await
     }
 
     fn reader(&self) -> Reader {
