@@ -76,6 +76,10 @@ mod log;
 pub mod mock;
 mod receiver;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

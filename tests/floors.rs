@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("handlers", 3),
     ("intake", 3),
     ("http", 4),
+    ("fuzzing", 5),
     ("log", 5),
     ("mock", 5),
     ("receiver", 5),
