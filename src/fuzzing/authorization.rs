@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 
 use super::Input;
+use crate::signature::diagnose::{Evidence, diagnose};
 use crate::signature::{self, Authorization, PrivateKey, PublicKey, Times, Window};
 use crate::words::KeyId;
 
@@ -91,6 +92,8 @@ fn verifies_only_what_was_signed(authorization: &Authorization, key: &[u8; 32], 
         assert!(!signature::verify(authorization, &key, &other), "any body is verified");
         return;
     }
+    let untrusted = diagnose(&Evidence { authorization, key: &key, others: &[], body });
+    assert!(untrusted.message.len() <= LONGEST_MESSAGE, "{}", untrusted.message);
 }
 
 fn is_signed_and_verified(id: &KeyId, seed: &[u8; 32], times: Times, body: &[u8]) {

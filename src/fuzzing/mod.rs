@@ -2,8 +2,11 @@
 //! what must hold whatever the bytes are. Built only where a fuzzer is the caller.
 
 mod authorization;
+mod intake;
+mod memory;
 
 pub use authorization::authorization;
+pub use intake::intake;
 
 /// The bytes that a fuzzer made up, cut into what a target needs; what is missing is empty or zero.
 struct Input<'a>(&'a [u8]);
