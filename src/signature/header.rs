@@ -3,6 +3,8 @@
 //! Seen in 1,308 headers of public logs: spaces after commas (6 %), paths in the subscriber id
 //! (53 %), an `expires` of 14 digits; older documents separate by spaces alone. All are read.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -12,8 +14,8 @@ use crate::words::{Cause, KeyId, Outside, Untrusted};
 /// The longest header that is read, in bytes; a real one has about 400.
 const LONGEST: usize = 4_096;
 
-/// What a signature says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a signature says of itself; the signature is not in its `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Authorization {
     key_id: KeyId,
     created: Seconds,
@@ -31,16 +33,16 @@ struct Seconds {
 
 /// A line of the signing string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Created,
     Expires,
     Digest,
 }
 
 impl Part {
-    const ALL: [Part; 3] = [Part::Created, Part::Expires, Part::Digest];
+    pub(super) const ALL: [Part; 3] = [Part::Created, Part::Expires, Part::Digest];
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Part::Created => "(created)",
             Part::Expires => "(expires)",
@@ -175,6 +177,11 @@ impl Authorization {
         (&self.created.text, &self.expires.text)
     }
 
+    /// Returns the lines of the signing string, in the order that the header lists.
+    pub(super) fn covered(&self) -> [Part; 3] {
+        self.covered
+    }
+
     /// Returns what was to be signed for a body of this digest: the lines in the order that the
     /// header lists.
     pub(crate) fn signing_string(&self, digest: &str) -> String {
@@ -184,6 +191,18 @@ impl Authorization {
             Part::Digest => format!("digest: BLAKE-512={digest}"),
         };
         self.covered.map(line).join("\n")
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key_id, created, expires, covered, signature: _ } = self;
+        f.debug_struct("Authorization")
+            .field("key_id", key_id)
+            .field("created", created)
+            .field("expires", expires)
+            .field("covered", covered)
+            .finish_non_exhaustive()
     }
 }
 
@@ -279,7 +298,14 @@ fn text(rest: &str) -> Result<(&str, &str), &'static str> {
         return Err("expected a quote, found a backslash: the header was escaped once too often");
     }
     let end = rest.find([' ', '\t', ',']).unwrap_or(rest.len());
-    if end == 0 { Err("expected a value, found none") } else { Ok(rest.split_at(end)) }
+    match rest.split_at(end) {
+        ("", _) => Err("expected a value, found none"),
+        // A value that lacks its first quote must not be read as one that ends in a quote.
+        (value, _) if value.contains('"') => {
+            Err("expected a quote before the value, found one only after it")
+        }
+        found => Ok(found),
+    }
 }
 
 /// Splits `subscriber|unique key|algorithm`, from the right: a subscriber id may hold a `|`.
@@ -336,6 +362,9 @@ fn signature(text: &str) -> Result<[u8; 64], Untrusted> {
         let message = format!("expected a signature of 64 bytes in base64, found {found}");
         Untrusted::new(Cause::SignatureLength, message)
     };
+    if text.len() == 128 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong("128 characters of hex".to_owned()));
+    }
     let bytes = STANDARD.decode(text).map_err(|_error| {
         wrong(format!("{} characters that are no base64", text.chars().count()))
     })?;

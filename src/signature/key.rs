@@ -46,6 +46,11 @@ impl PublicKey {
         Self::from_bytes(&bytes)
     }
 
+    /// Returns the raw 32 bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
     /// Returns whether this key signed `message`, strictly.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         self.0.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
