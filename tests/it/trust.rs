@@ -186,11 +186,17 @@ async fn a_refused_signature_is_kept_with_its_cause_and_told_in_the_log_without_
 
 /// Starts the binary off loopback and returns its exit code and what it said; 0 when it serves.
 async fn start_outside(variables: &[(&str, &str)]) -> (i32, String) {
-    let directory = TempDir::new().unwrap();
+    let mut all = vec![
+        ("BECKN_RECEIVER_HTTP__LISTEN", "0.0.0.0:0"),
+        ("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:0"),
+    ];
+    all.extend(variables);
+    start(&TempDir::new().unwrap(), &all).await
+}
+
+async fn start(directory: &TempDir, variables: &[(&str, &str)]) -> (i32, String) {
     let mut process = binary()
         .current_dir(directory.path())
-        .env("BECKN_RECEIVER_HTTP__LISTEN", "0.0.0.0:0")
-        .env("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:0")
         .env("BECKN_RECEIVER_INBOX__PATH", directory.path().join("inbox"))
         .env("BECKN_RECEIVER_INBOX__MIN_FREE_BYTES", "0")
         .envs(variables.iter().copied())
@@ -259,6 +265,20 @@ async fn off_loopback_it_starts_only_after_a_decision_about_signatures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_settings_as_shipped_start_on_loopback() {
+    let directory = TempDir::new().unwrap();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml");
+    // As shipped, but for the ports and the directory, which others may use.
+    let text = std::fs::read_to_string(shipped)
+        .unwrap()
+        .replace("listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:0\"")
+        .replace("listen = \"127.0.0.1:9090\"", "listen = \"127.0.0.1:0\"");
+    std::fs::write(directory.path().join("config.toml"), text).unwrap();
+    let (code, told) = start(&directory, &[]).await;
+    assert_eq!(code, 0, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_pinned_keys_is_read_and_its_mistakes_are_told_with_their_line() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("keys");
@@ -269,21 +289,21 @@ async fn a_file_of_pinned_keys_is_read_and_its_mistakes_are_told_with_their_line
             ("BECKN_RECEIVER_SIGNATURE__PINNED_KEYS_FILE", file.display().to_string()),
         ]
     };
-    let start = async |file: &std::path::Path| {
+    let start_with = async |file: &std::path::Path| {
         let variables = variables(file);
         let variables: Vec<(&str, &str)> =
             variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         start_outside(&variables).await
     };
-    let (code, told) = start(&file).await;
+    let (code, told) = start_with(&file).await;
     assert_eq!(code, 2, "{told}");
     assert!(told.contains("signature.pinned_keys_file"), "{told}");
     let pinned = Seller::new("seller.example").pinned();
     std::fs::write(&file, format!("# sellers\n\n{pinned}\nnonsense\n")).unwrap();
-    let (code, told) = start(&file).await;
+    let (code, told) = start_with(&file).await;
     assert_eq!(code, 2, "{told}");
     assert!(told.contains("keys:4: expected `subscriber id|unique key id|public key`"), "{told}");
     std::fs::write(&file, format!("# sellers\n{pinned}\n")).unwrap();
-    let (code, told) = start(&file).await;
+    let (code, told) = start_with(&file).await;
     assert_eq!(code, 0, "{told}");
 }
