@@ -10,6 +10,7 @@
 mod bodies;
 mod connection;
 mod life;
+mod registry;
 mod target;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 pub use self::connection::{ANSWER_LIMIT_BYTES, Acknowledgement, Answer, Connection, NackError};
 pub use self::life::{Expectation, Step};
+pub use self::registry::{MockRecord, MockRegistry};
 use self::target::Target;
 use crate::beckn::action::Action;
 
