@@ -1,0 +1,393 @@
+//! Decides for each key whether what is known will do, asks the registry where not, and lets all
+//! who need one subscriber wait for one lookup.
+//!
+//! # Constraints
+//! - At most one lookup a subscriber is under way. It is a task of its own, owned here: a caller
+//!   that goes away stops nobody's.
+//! - A lookup that ends without an outcome, by a panic or with its runtime, leaves nobody waiting
+//!   and its subscriber free to be asked for again.
+//! - A hit on a fresh key takes the lock only to read.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::budget::{Asker, Budget};
+use super::cache::{Cache, Limits, REST, Refetch, Standing};
+use super::http::{self, Client};
+use super::record::{Found, Reading, pick};
+use super::seldom::Seldom;
+use super::{Missing, OpenError, RegistryOptions, unknown_key};
+use crate::signature::Key;
+use crate::words::{KeyId, Outside};
+
+/// The longest subscriber id that is looked up, in bytes. Real ones have at most about 100.
+const SUBSCRIBER_BYTES: usize = 1_024;
+
+/// How often a caller waits for a lookup that others began before it is told to come again.
+const ROUNDS: usize = 3;
+
+/// What came of a lookup.
+#[derive(Debug, Clone)]
+enum Outcome {
+    Found(Arc<[Arc<Key>]>),
+    NotThere,
+    Failed,
+}
+
+/// A lookup that is under way; `None` until it has ended.
+type Flight = watch::Receiver<Option<Outcome>>;
+
+/// Looks keys up and keeps them.
+#[derive(Debug)]
+pub(super) struct Lookups {
+    shared: Arc<Shared>,
+    /// Ends the lookups when this is dropped.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What a lookup's task needs.
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    cache: Cache,
+    budget: Budget,
+    flights: HashMap<String, Flight>,
+    failures: Seldom,
+    refusals: Seldom,
+    turned_away: Seldom,
+}
+
+/// What to do for a caller.
+enum Decision {
+    Answer(Result<Arc<Key>, Missing>),
+    /// Wait for a lookup; `is_own` when it began for this caller, and so after it came.
+    Wait {
+        flight: Flight,
+        is_own: bool,
+    },
+}
+
+impl Shared {
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        // No section leaves the state in pieces; a panic in one is no reason to stop all.
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lookups {
+    pub(super) fn open(options: &RegistryOptions) -> Result<Self, OpenError> {
+        let client = Client::open(options)?;
+        let limits = Limits {
+            fresh: options.fresh,
+            stale: options.stale.max(options.fresh),
+            negative: options.negative,
+            subscribers: options.subscribers,
+        };
+        let state = State {
+            cache: Cache::new(limits),
+            budget: Budget::new(options.lookups_per_minute),
+            flights: HashMap::new(),
+            failures: Seldom::default(),
+            refusals: Seldom::default(),
+            turned_away: Seldom::default(),
+        };
+        let shared = Arc::new(Shared { client, state: RwLock::new(state) });
+        Ok(Self { shared, tasks: Mutex::default() })
+    }
+
+    /// See [`super::Keys::key`].
+    pub(super) async fn key(&self, id: &KeyId, now: DateTime<Utc>) -> Result<Arc<Key>, Missing> {
+        for _round in 0..ROUNDS {
+            let (flight, is_own) = match self.decide(id, now) {
+                Decision::Answer(answer) => return answer,
+                Decision::Wait { flight, is_own } => (flight, is_own),
+            };
+            match landed(flight).await {
+                Some(Outcome::Found(keys)) => {
+                    if let Some(key) = pick(&keys, id.unique_key()) {
+                        return Ok(Arc::clone(key));
+                    }
+                    if is_own {
+                        self.shared.write().cache.miss(id, now);
+                        return Err(unknown_key(id));
+                    }
+                    // That lookup may have been answered before this key was registered.
+                }
+                Some(Outcome::NotThere) => return Err(unknown_subscriber(id)),
+                Some(Outcome::Failed) => {
+                    let stale = self.shared.write().cache.stale(id, now);
+                    return stale.ok_or_else(|| did_not_answer(REST));
+                }
+                None => return Err(did_not_answer(Duration::from_secs(1))),
+            }
+        }
+        Err(did_not_answer(Duration::from_secs(1)))
+    }
+
+    fn decide(&self, id: &KeyId, now: DateTime<Utc>) -> Decision {
+        if id.subscriber().len() > SUBSCRIBER_BYTES {
+            return Decision::Answer(Err(unknown_subscriber(id)));
+        }
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        let standing = state.cache.standing(id, now);
+        drop(state);
+        if let Standing::Fresh(key) = standing {
+            return Decision::Answer(Ok(key));
+        }
+        self.decide_anew(id, now)
+    }
+
+    /// Decides where more than a look may be needed, on what is known once nobody else decides.
+    fn decide_anew(&self, id: &KeyId, now: DateTime<Utc>) -> Decision {
+        let mut state = self.shared.write();
+        let subscriber = id.subscriber();
+        match state.cache.standing(id, now) {
+            Standing::Fresh(key) => Decision::Answer(Ok(key)),
+            Standing::Aging(key) => {
+                let may = state.under_way(subscriber).is_none()
+                    && state.cache.resting(subscriber, now).is_none()
+                    && state.budget.take(Asker::Known, now).is_ok();
+                if may {
+                    self.begin(&mut state, subscriber, now);
+                }
+                Decision::Answer(Ok(key))
+            }
+            Standing::Old => {
+                let may = state.cache.resting(subscriber, now).map_or(Ok(Asker::Known), Err);
+                self.wait_or(&mut state, id, now, may)
+            }
+            Standing::NoSuchKey => self.refetch(&mut state, id, now),
+            Standing::NotThere => Decision::Answer(Err(unknown_subscriber(id))),
+            Standing::Resting(rest) => Decision::Answer(Err(did_not_answer(rest))),
+            Standing::Unknown => self.wait_or(&mut state, id, now, Ok(Asker::Unknown(subscriber))),
+        }
+    }
+
+    fn refetch(&self, state: &mut State, id: &KeyId, now: DateTime<Utc>) -> Decision {
+        let may = match state.cache.refetch(id, now) {
+            Refetch::Allowed => Ok(Asker::Known),
+            Refetch::Missed => return Decision::Answer(Err(unknown_key(id))),
+            Refetch::NotBefore(rest) => Err(rest),
+        };
+        let decision = self.wait_or(state, id, now, may);
+        if let Decision::Wait { is_own: true, .. } = decision {
+            state.cache.begin_refetch(id.subscriber(), now);
+        }
+        decision
+    }
+
+    /// Waits for a lookup: one that is under way, else a new one, unless it may not begin before
+    /// some time or the budget is spent. Then what is known serves while it is not stale.
+    fn wait_or(
+        &self,
+        state: &mut State,
+        id: &KeyId,
+        now: DateTime<Utc>,
+        may: Result<Asker<'_>, Duration>,
+    ) -> Decision {
+        if let Some(flight) = state.under_way(id.subscriber()) {
+            return Decision::Wait { flight, is_own: false };
+        }
+        let begins = may.map_err(did_not_answer).and_then(|asker| state.take(asker, now));
+        if let Err(missing) = begins {
+            return Decision::Answer(state.cache.stale(id, now).ok_or(missing));
+        }
+        let flight = self.begin(state, id.subscriber(), now);
+        Decision::Wait { flight, is_own: true }
+    }
+
+    /// Begins a lookup.
+    fn begin(&self, state: &mut State, subscriber: &str, now: DateTime<Utc>) -> Flight {
+        let (sender, flight) = watch::channel(None);
+        // What ended without an outcome is still listed.
+        state.flights.retain(|_subscriber, flight| is_under_way(flight));
+        state.flights.insert(subscriber.to_owned(), flight.clone());
+        let (shared, subscriber) = (Arc::clone(&self.shared), subscriber.to_owned());
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = tasks.try_join_next() {
+            if ended.is_err_and(|error| error.is_panic()) {
+                tracing::error!("a lookup ended by a panic");
+            }
+        }
+        tasks.spawn(async move {
+            let answer = shared.client.look_up(&subscriber, now).await;
+            let outcome = shared.land(&subscriber, answer, now);
+            // Nobody may be waiting any more.
+            sender.send_replace(Some(outcome));
+        });
+        flight
+    }
+
+    /// See [`super::Keys::changed`].
+    pub(super) async fn changed(
+        &self,
+        id: &KeyId,
+        tried: &Key,
+        now: DateTime<Utc>,
+    ) -> Option<Arc<Key>> {
+        let another = |keys: &Arc<[Arc<Key>]>| {
+            pick(keys, id.unique_key()).filter(|key| key.public != tried.public).map(Arc::clone)
+        };
+        for _round in 0..ROUNDS {
+            let (flight, is_own) = {
+                let mut state = self.shared.write();
+                if let Some(key) = another(state.cache.keys(id.subscriber())?) {
+                    return Some(key);
+                }
+                if let Some(flight) = state.under_way(id.subscriber()) {
+                    (flight, false)
+                } else {
+                    let may = state.cache.refetch(id, now) == Refetch::Allowed;
+                    if !may || state.take(Asker::Known, now).is_err() {
+                        return None;
+                    }
+                    let flight = self.begin(&mut state, id.subscriber(), now);
+                    state.cache.begin_refetch(id.subscriber(), now);
+                    (flight, true)
+                }
+            };
+            match landed(flight).await? {
+                Outcome::Found(keys) => {
+                    if let Some(key) = another(&keys) {
+                        return Some(key);
+                    }
+                    if is_own {
+                        return None;
+                    }
+                }
+                Outcome::NotThere | Outcome::Failed => return None,
+            }
+        }
+        None
+    }
+
+    /// See [`super::Keys::known`].
+    pub(super) fn known(&self, id: &KeyId) -> Vec<Arc<Key>> {
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.cache.keys(id.subscriber()).map(|keys| keys.to_vec()).unwrap_or_default()
+    }
+}
+
+/// Waits for a lookup's outcome; `None` when it ended without one.
+async fn landed(mut flight: Flight) -> Option<Outcome> {
+    flight.wait_for(Option::is_some).await.ok()?.clone()
+}
+
+/// Returns whether an outcome is still to come.
+fn is_under_way(flight: &Flight) -> bool {
+    flight.has_changed().is_ok() && flight.borrow().is_none()
+}
+
+impl State {
+    fn under_way(&self, subscriber: &str) -> Option<Flight> {
+        self.flights.get(subscriber).filter(|flight| is_under_way(flight)).cloned()
+    }
+
+    /// Takes a lookup out of the budget, or says that it is spent.
+    fn take(&mut self, asker: Asker<'_>, now: DateTime<Utc>) -> Result<(), Missing> {
+        self.budget.take(asker, now).map_err(|retry_after| {
+            if let Some(left_out) = self.turned_away.say(now) {
+                tracing::warn!(
+                    left_out,
+                    "more keys are asked for than `registry.lookups_per_minute` allows"
+                );
+            }
+            let message = "too many keys have to be looked up now".to_owned();
+            Missing::Unavailable { retry_after, message }
+        })
+    }
+}
+
+impl Shared {
+    /// Takes in what came of a lookup that began at `now`.
+    fn land(
+        &self,
+        subscriber: &str,
+        answer: Result<Reading, http::Error>,
+        now: DateTime<Utc>,
+    ) -> Outcome {
+        let mut state = self.write();
+        state.flights.remove(subscriber);
+        match answer {
+            Ok(Reading::Found(Found { keys, skipped })) => {
+                if let Some((why, records)) = skipped {
+                    tracing::warn!(
+                        subscriber = %Outside(subscriber),
+                        records,
+                        "records of a subscriber are not used, the first because {why}"
+                    );
+                }
+                state.cache.found(subscriber, Arc::clone(&keys), now);
+                Outcome::Found(keys)
+            }
+            Ok(Reading::NotThere) => {
+                state.cache.not_there(subscriber, now);
+                Outcome::NotThere
+            }
+            Err(error) => {
+                state.cache.failed(subscriber, now);
+                self.tell(&mut state, subscriber, &error, now);
+                Outcome::Failed
+            }
+        }
+    }
+
+    fn tell(&self, state: &mut State, subscriber: &str, error: &http::Error, now: DateTime<Utc>) {
+        let registry = self.client.host();
+        if let http::Error::OurSignature(_) = error {
+            if let Some(left_out) = state.refusals.say(now) {
+                let ours = self.client.signer().map(|id| id.to_string()).unwrap_or_default();
+                tracing::error!(
+                    registry,
+                    subscriber = %Outside(&ours),
+                    left_out,
+                    "{error}: no key can be looked up until our subscriber id, unique key id and \
+                     private key are those that are registered there"
+                );
+            }
+        } else if let Some(left_out) = state.failures.say(now) {
+            tracing::warn!(
+                registry,
+                subscriber = %Outside(subscriber),
+                left_out,
+                "a subscriber could not be looked up: {}",
+                causes(error)
+            );
+        }
+    }
+}
+
+/// An error and its causes; what lies below ours may quote what was received.
+fn causes(error: &http::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {}", Outside(&error.to_string()));
+        cause = error.source();
+    }
+    text
+}
+
+fn unknown_subscriber(id: &KeyId) -> Missing {
+    let message = format!(
+        "expected a subscriber that is registered, found `{}`, which the registry does not list",
+        Outside(id.subscriber())
+    );
+    Missing::UnknownSubscriber { message }
+}
+
+fn did_not_answer(retry_after: Duration) -> Missing {
+    let message = "the key cannot be looked up now".to_owned();
+    Missing::Unavailable { retry_after, message }
+}
