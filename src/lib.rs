@@ -98,6 +98,5 @@ pub use log::{LogError, start_log};
 pub use receiver::keys::KeysError;
 pub use receiver::load::LoadError;
 pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_signal};
-pub use registry::OpenError as RegistryError;
 pub use rules::UnknownRules;
 pub use words::{KeyId, Level, Outside, PinnedKey, Profile, Sender, SubscriberId, Violation};

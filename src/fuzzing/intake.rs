@@ -131,7 +131,7 @@ fn desk(plan: &Plan, seller: &PrivateKey, inbox: Arc<Memory>, now: DateTime<Utc>
     let public = seller.public().to_string();
     let pinned = PinnedKey::parse(&format!("{SELLER}|{UNIQUE_KEY}|{public}"));
     let pinned = vec![pinned.expect("a public key is written as it is read")];
-    let keys = Keys::open(registry::Options { pinned, ..registry::Options::default() });
+    let keys = Keys::open(registry::Options { pinned, registry: None });
     let keys = keys.expect("the pinned key is one");
     let buyer = [SubscriberId::new("buyer.example")];
     let rules = Rules::new(plan.profile, &BTreeMap::new(), &buyer);

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
-use crate::registry::{Keys, OpenError, Options};
-use crate::words::{Outside, PinnedKey};
+use crate::config::{Config, RegistryApi};
+use crate::registry::{Api, Keys, OpenError, Options, RegistryOptions, Signer};
+use crate::signature::{KeyError, PrivateKey};
+use crate::words::{Chain, KeyId, Outside, PinnedKey};
 
 /// Why the keys of sellers cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +31,23 @@ pub enum KeysError {
         /// What stands there, cut.
         found: String,
     },
-    /// A key is none, or the registry cannot be asked.
-    #[error(transparent)]
-    Source(#[from] OpenError),
+    /// Our own private key is none.
+    #[error("our private key ({setting}) cannot be used: {why}")]
+    Private {
+        /// The setting that holds it or names its file.
+        setting: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// A pinned key is none, or the registry cannot be asked with these settings.
+    #[error("{0}")]
+    Source(String),
+}
+
+impl From<OpenError> for KeysError {
+    fn from(error: OpenError) -> Self {
+        Self::Source(Chain(&error).to_string())
+    }
 }
 
 /// Opens the sources of keys.
@@ -42,7 +57,48 @@ pub(crate) fn open(config: &Config) -> Result<Keys, KeysError> {
     if !file.as_os_str().is_empty() {
         pinned.extend(pinned_in(file)?);
     }
-    Ok(Keys::open(Options { pinned })?)
+    let has_registry = !config.registry.url.is_empty();
+    let registry = has_registry.then(|| registry(config)).transpose()?;
+    Ok(Keys::open(Options { pinned, registry })?)
+}
+
+fn registry(config: &Config) -> Result<RegistryOptions, KeysError> {
+    let registry = &config.registry;
+    Ok(RegistryOptions {
+        url: registry.url.clone(),
+        api: match registry.api {
+            RegistryApi::OndcV2 => Api::OndcV2,
+            RegistryApi::Ondc => Api::Ondc,
+            RegistryApi::Beckn => Api::Beckn,
+        },
+        country: registry.country.clone(),
+        signer: signer(config)?,
+        timeout: registry.timeout,
+        response_limit: registry.response_limit_bytes,
+        fresh: registry.cache,
+        stale: registry.stale,
+        negative: registry.unknown,
+        subscribers: registry.cached_subscribers,
+        lookups_per_minute: registry.lookups_per_minute,
+    })
+}
+
+/// Returns who signs our look-ups; `None` when the settings name no key of ours.
+fn signer(config: &Config) -> Result<Option<Signer>, KeysError> {
+    let registry = &config.registry;
+    let Some(id) = KeyId::parse(&registry.key_id) else { return Ok(None) };
+    let file = &registry.private_key_file;
+    let (setting, text) = if file.as_os_str().is_empty() {
+        ("registry.private_key", registry.private_key.expose().to_owned())
+    } else {
+        let setting = "registry.private_key_file";
+        (setting, read(setting, file)?)
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |why: KeyError| KeysError::Private { setting, why: why.to_string() };
+    Ok(Some(Signer { id, key: PrivateKey::parse(&text).map_err(wrong)? }))
 }
 
 /// Reads a file of pinned keys: one a line, lines that start with `#` are notes.

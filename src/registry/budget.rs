@@ -1,7 +1,10 @@
 //! How many lookups a minute, and who may ask for them.
 //!
-//! Anyone can name subscribers that nobody has ever heard of, and each would be a lookup. So:
+//! Anyone can name subscribers that nobody has ever heard of, or keys that a known one does not
+//! have, and each would be a lookup. So:
 //! - at most `per_minute` lookups begin in any 60 s;
+//! - a quarter of them may be for other keys of known subscribers, so that invented key ids cannot
+//!   use up what keeps the keys of known subscribers fresh;
 //! - subscribers that are not known here have half of them;
 //! - of that half, who asks for the first time has half. The rest is for those who were turned
 //!   away and come again: a seller's software retries after a 503, a flood of invented names
@@ -27,8 +30,10 @@ const GENERATION: usize = 32_768;
 /// For whom a lookup is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asker<'a> {
-    /// For a subscriber whose keys are known.
+    /// For a subscriber whose keys are known and have to be looked up again.
     Known,
+    /// For a known subscriber, because a key was named that it did not have or that did not do.
+    Refetch,
     /// For this subscriber, of whom nothing is known.
     Unknown(&'a str),
 }
@@ -37,6 +42,7 @@ pub(super) enum Asker<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Known,
+    Refetch,
     First,
     Again,
 }
@@ -72,13 +78,14 @@ impl Budget {
     pub(super) fn take(&mut self, asker: Asker<'_>, now: DateTime<Utc>) -> Result<(), Duration> {
         let now = self.settle(now);
         let hash = match asker {
-            Asker::Known => None,
+            Asker::Known | Asker::Refetch => None,
             Asker::Unknown(subscriber) => Some(self.turned_away.hash(subscriber)),
         };
-        let part = match hash {
-            None => Part::Known,
-            Some(hash) if self.turned_away.comes_again(hash, now) => Part::Again,
-            Some(_hash) => Part::First,
+        let part = match (asker, hash) {
+            (Asker::Refetch, _) => Part::Refetch,
+            (_, None) => Part::Known,
+            (_, Some(hash)) if self.turned_away.comes_again(hash, now) => Part::Again,
+            (_, Some(_hash)) => Part::First,
         };
         if self.has_room(part) {
             self.begun.push_back((now, part));
@@ -117,7 +124,7 @@ impl Budget {
         match part {
             Part::Known => self.per_minute,
             Part::Again => half,
-            Part::First => half.div_ceil(2),
+            Part::First | Part::Refetch => half.div_ceil(2),
         }
     }
 
@@ -125,8 +132,8 @@ impl Budget {
     fn counted(&self, part: Part) -> impl Iterator<Item = DateTime<Utc>> {
         let counts = move |of: Part| match part {
             Part::Known => true,
-            Part::Again => of != Part::Known,
-            Part::First => of == Part::First,
+            Part::Again => matches!(of, Part::First | Part::Again),
+            Part::First | Part::Refetch => of == part,
         };
         self.begun.iter().filter(move |(_at, of)| counts(*of)).map(|(at, _part)| *at)
     }
@@ -138,6 +145,7 @@ impl Budget {
     fn has_room(&self, part: Part) -> bool {
         let within = match part {
             Part::Known => &[Part::Known][..],
+            Part::Refetch => &[Part::Known, Part::Refetch],
             Part::Again => &[Part::Known, Part::Again],
             Part::First => &[Part::Known, Part::Again, Part::First],
         };
@@ -146,8 +154,11 @@ impl Budget {
 
     /// Returns how long it is until there is room: who is turned away now comes again then.
     fn wait(&self, part: Part, now: DateTime<Utc>) -> Duration {
-        let parts =
-            if part == Part::Known { &[Part::Known][..] } else { &[Part::Known, Part::Again] };
+        let parts = match part {
+            Part::Known => &[Part::Known][..],
+            Part::Refetch => &[Part::Known, Part::Refetch],
+            Part::First | Part::Again => &[Part::Known, Part::Again],
+        };
         let free = |part: &Part| {
             let oldest = self.is_full(*part).then(|| self.counted(*part).next())??;
             Some(oldest + SPAN - now)
@@ -239,6 +250,18 @@ mod tests {
     }
 
     #[test]
+    fn invented_keys_leave_room_to_keep_known_keys_fresh() {
+        let mut budget = Budget::new(120);
+        let refetches = (0..1_000).filter(|_| budget.take(Asker::Refetch, at(0)).is_ok()).count();
+        assert_eq!(refetches, 30);
+        assert_eq!(granted(&mut budget, 0..1_000, at(0)), 30);
+        let wait = budget.take(Asker::Refetch, at(20_000)).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(40));
+        let kept_fresh = (0..1_000).filter(|_| budget.take(Asker::Known, at(0)).is_ok()).count();
+        assert_eq!(kept_fresh, 60);
+    }
+
+    #[test]
     fn the_smallest_budget_serves_everybody() {
         let mut budget = Budget::new(0);
         assert!(budget.take(Asker::Unknown("a.example"), at(0)).is_ok());
@@ -277,7 +300,11 @@ mod tests {
             for (step, who) in calls {
                 now += TimeDelta::milliseconds(step);
                 let name = format!("{who}");
-                let asker = if who < 4 { Asker::Known } else { Asker::Unknown(&name) };
+                let asker = match who {
+                    0..2 => Asker::Known,
+                    2..4 => Asker::Refetch,
+                    _ => Asker::Unknown(&name),
+                };
                 match budget.take(asker, now) {
                     Ok(()) => begun.push((now, who >= 4)),
                     Err(wait) => prop_assert!(

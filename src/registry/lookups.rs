@@ -176,7 +176,7 @@ impl Lookups {
 
     fn refetch(&self, state: &mut State, id: &KeyId, now: DateTime<Utc>) -> Decision {
         let may = match state.cache.refetch(id, now) {
-            Refetch::Allowed => Ok(Asker::Known),
+            Refetch::Allowed => Ok(Asker::Refetch),
             Refetch::Missed => return Decision::Answer(Err(unknown_key(id))),
             Refetch::NotBefore(rest) => Err(rest),
         };
@@ -249,7 +249,7 @@ impl Lookups {
                     (flight, false)
                 } else {
                     let may = state.cache.refetch(id, now) == Refetch::Allowed;
-                    if !may || state.take(Asker::Known, now).is_err() {
+                    if !may || state.take(Asker::Refetch, now).is_err() {
                         return None;
                     }
                     let flight = self.begin(&mut state, id.subscriber(), now);

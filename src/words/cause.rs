@@ -6,24 +6,24 @@ macro_rules! causes {
     ($( $Cause:ident = $name:literal, $what:literal, $mend:literal; )+) => {
         /// Why a signature was not accepted: a closed set, so that it can label a metric.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Cause { $( #[doc = $what] $Cause, )+ }
+        pub(crate) enum Cause { $( #[doc = $what] $Cause, )+ }
 
         impl Cause {
             /// Every cause.
-            pub const ALL: &'static [Cause] = &[$( Cause::$Cause, )+];
+            pub(crate) const ALL: &'static [Cause] = &[$( Cause::$Cause, )+];
 
             /// Returns the name, as logs, metrics and kept refusals use it.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $( Cause::$Cause => concat!("signature.", $name), )+ }
             }
 
             /// Returns what is wrong.
-            pub const fn what(self) -> &'static str {
+            pub(crate) const fn what(self) -> &'static str {
                 match self { $( Cause::$Cause => $what, )+ }
             }
 
             /// Returns what the sender must change.
-            pub const fn mend(self) -> &'static str {
+            pub(crate) const fn mend(self) -> &'static str {
                 match self { $( Cause::$Cause => $mend, )+ }
             }
         }
@@ -107,16 +107,16 @@ causes! {
 
 /// Why a signature was not accepted, with what was expected and what was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Untrusted {
+pub(crate) struct Untrusted {
     /// The cause.
-    pub cause: Cause,
+    pub(crate) cause: Cause,
     /// What was expected and what was found; safe to show.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Untrusted {
     /// Makes one.
-    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
+    pub(crate) fn new(cause: Cause, message: impl Into<String>) -> Self {
         Self { cause, message: message.into() }
     }
 }

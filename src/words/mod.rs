@@ -4,7 +4,7 @@ mod cause;
 mod key_id;
 pub(crate) mod nearest;
 
-pub use cause::{Cause, Untrusted};
+pub(crate) use cause::{Cause, Untrusted};
 pub use key_id::{KeyId, PinnedKey};
 
 use std::borrow::Cow;

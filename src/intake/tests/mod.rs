@@ -25,13 +25,18 @@ use crate::inbox::contract::ManualClock;
 use crate::inbox::reader::{Detail, Reader};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{Claim, Inbox as _, Receipt};
-use crate::registry::Keys;
+use crate::registry::{self, Keys};
 use crate::rules::Rules;
 use crate::signature::Window;
 use crate::words::Profile;
 
 /// The times that the settings allow by default.
 const WINDOW: Window = Window { skew: 30, max_age: 86_400 };
+
+/// Nobody's keys, for an intake that looks at no signature.
+fn no_keys() -> Keys {
+    Keys::open(registry::Options { pinned: Vec::new(), registry: None }).unwrap()
+}
 
 /// An intake with an inbox of its own.
 struct Bench {
@@ -69,7 +74,7 @@ impl Bench {
         let inbox = SqliteInbox::open(options, Arc::<ManualClock>::clone(&clock)).unwrap();
         let intake = Intake {
             inbox: Arc::<SqliteInbox>::clone(&inbox),
-            trust: Trust::new(Demand::Off, WINDOW, Keys::default()),
+            trust: Trust::new(Demand::Off, WINDOW, no_keys()),
             rules: Rules::new(plan.profile, &BTreeMap::new(), &[]).unwrap(),
             buyer_rules: plan.buyer_rules,
             deadline: Duration::from_secs(20),
