@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub(crate) async fn play(url: &str, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let seller = MockBpp::new(url)?;
     let steps = seller.life();
-    let mut connection = seller.connect().await?;
+    let connection = seller.connect().await?;
     let mut accepted = 0;
     for step in &steps {
         let answer = connection.post(step.action, step.body.clone()).await?;

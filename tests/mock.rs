@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::header::CONNECTION;
-use axum::http::{StatusCode, Uri};
+use axum::http::header::{AUTHORIZATION, CONNECTION, LOCATION};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use beckn_receiver::Action;
-use beckn_receiver::mock::{Acknowledgement, Answer, Dialect, Expectation, MockBpp, Step};
+use beckn_receiver::mock::{Acknowledgement, Answer, Dialect, Expectation, MockBpp, Signer, Step};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -29,6 +29,7 @@ const ACK: &str = r#"{"message":{"ack":{"status":"ACK"}}}"#;
 #[derive(Debug)]
 struct Seen {
     path: String,
+    authorization: Option<String>,
     body: Bytes,
     from: SocketAddr,
 }
@@ -38,9 +39,12 @@ async fn server(status: StatusCode, answer: impl Into<String>) -> (String, mpsc:
     let (to_test, seen_by_test) = mpsc::channel(64);
     let answer = answer.into();
     let app = Router::new().fallback(
-        async move |ConnectInfo(from): ConnectInfo<SocketAddr>, uri: Uri, body: Bytes| {
+        async move |from: ConnectInfo<SocketAddr>, uri: Uri, head: HeaderMap, body: Bytes| {
+            let authorization = head.get(AUTHORIZATION);
+            let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+            let (path, ConnectInfo(from)) = (uri.path().to_owned(), from);
             // A test that does not look at what came has dropped its end.
-            let _ = to_test.send(Seen { path: uri.path().to_owned(), body, from }).await;
+            let _ = to_test.send(Seen { path, authorization, body, from }).await;
             (status, answer.clone()).into_response()
         },
     );
@@ -198,7 +202,7 @@ async fn a_receiver_that_never_answers_is_an_error_and_the_next_post_connects_an
         axum::serve(listener, Router::new().fallback(async || ACK)).await.unwrap();
     });
     let seller = MockBpp::new(&url).unwrap().timeout(Duration::from_millis(200));
-    let mut connection = seller.connect().await.unwrap();
+    let connection = seller.connect().await.unwrap();
     connection.post(Action::OnStatus, Bytes::new()).await.unwrap_err();
     let answer = connection.post(Action::OnStatus, Bytes::new()).await.unwrap();
     assert!(answer.is_ack());
@@ -213,6 +217,59 @@ async fn a_seller_that_hangs_up_has_sent_the_whole_callback() {
     seller.post_and_hang_up(step.action, step.body.clone()).await.unwrap();
     let seen = posts.recv().await.unwrap();
     assert_eq!((&*seen.path, &seen.body), ("/on_status", &step.body));
+}
+
+/// The signature of the secret key whose 32 bytes are all 7.
+fn signer() -> Signer {
+    let seed = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    Signer::new("mock-bpp.local|key-1", seed).unwrap()
+}
+
+#[tokio::test]
+async fn a_seller_with_a_key_signs_each_post_and_is_its_bpp() {
+    let (url, mut posts) = server(StatusCode::OK, ACK).await;
+    let seller = MockBpp::new(&url).unwrap().signer(signer());
+    let steps = seller.life();
+    seller.play(&steps[..2]).await.unwrap();
+    seller.post_and_hang_up(steps[3].action, steps[3].body.clone()).await.unwrap();
+    let mut signatures = HashSet::new();
+    for _ in 0..3 {
+        let seen = posts.recv().await.unwrap();
+        let body: Value = serde_json::from_slice(&seen.body).unwrap();
+        assert_eq!(body["context"]["bpp_id"], "mock-bpp.local");
+        let header = seen.authorization.expect("it is signed");
+        assert!(
+            header.starts_with(r#"Signature keyId="mock-bpp.local|key-1|ed25519","#),
+            "{header}"
+        );
+        signatures.insert(header);
+    }
+    assert_eq!(signatures.len(), 3, "each is over its own body");
+    let other = MockBpp::new(&url).unwrap().bpp_id("shop.example").signer(signer());
+    let body: Value = serde_json::from_slice(&other.life()[0].body).unwrap();
+    assert_eq!(body["context"]["bpp_id"], "shop.example");
+}
+
+#[tokio::test]
+async fn an_https_receiver_is_never_posted_to_in_the_clear() {
+    let (url, mut posts) = server(StatusCode::OK, ACK).await;
+    let seller = MockBpp::new(&url.replace("http:", "https:")).unwrap();
+    let step = seller.life().remove(0);
+    // Without any trusted certificate on this machine it fails before it connects.
+    seller.post(step.action, step.body.clone()).await.unwrap_err();
+    seller.post_and_hang_up(step.action, step.body).await.unwrap_err();
+    posts.try_recv().unwrap_err();
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new()
+        .route("/elsewhere", axum::routing::any(async || ACK))
+        .fallback(async || (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/elsewhere")]));
+    tokio::spawn(axum::serve(listener, app).into_future());
+    assert_eq!(post(&url).await.status, 307);
 }
 
 #[tokio::test]

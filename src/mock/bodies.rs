@@ -11,13 +11,24 @@ use crate::beckn::action::Action;
 
 /// An order at one moment of its life.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct Moment<'a> {
     /// The state of its fulfilment.
-    pub(super) fulfillment: &'static str,
-    /// Its own state, as ONDC 1.x spells it.
-    pub(super) order: &'static str,
+    pub(super) fulfillment: &'a str,
     /// How many of the extra item are in it; an update takes one away.
     pub(super) extras: u32,
+}
+
+impl Moment<'_> {
+    /// Returns the order's own state, as ONDC 1.x spells it: it follows from the fulfilment's.
+    fn order(self) -> &'static str {
+        match self.fulfillment {
+            "Pending" => "Accepted",
+            "Order-delivered" => "Completed",
+            "Cancelled" => "Cancelled",
+            // What lies between, and what the protocol does not list.
+            _ => "In-progress",
+        }
+    }
 }
 
 /// Returns the whole body.
@@ -38,8 +49,8 @@ pub(super) fn context(
         "action": action.as_str(),
         "bap_id": seller.bap_id,
         "bap_uri": format!("https://{}/beckn", seller.bap_id),
-        "bpp_id": seller.bpp_id,
-        "bpp_uri": format!("https://{}/beckn", seller.bpp_id),
+        "bpp_id": seller.seller_id(),
+        "bpp_uri": format!("https://{}/beckn", seller.seller_id()),
         "transaction_id": seller.transaction_id,
         "message_id": message_id,
         "timestamp": time(timestamp),
@@ -59,16 +70,20 @@ pub(super) fn context(
     context
 }
 
-/// Returns the `message` of an `on_track`.
-pub(super) fn tracking(
-    seller: &MockBpp,
-    gps: &str,
-    status: &str,
-    timestamp: DateTime<Utc>,
-) -> Value {
+/// The positions on the way, and whether it still moves there.
+const POSITIONS: [(&str, &str); 4] = [
+    ("12.971599,77.641151", "active"),
+    ("12.975012,77.641003", "active"),
+    ("12.978400,77.640800", "active"),
+    ("12.978400,77.640800", "inactive"),
+];
+
+/// Returns the `message` of an `on_track` at this position on the way; it stays at the last.
+pub(super) fn tracking(seller: &MockBpp, turn: usize, timestamp: DateTime<Utc>) -> Value {
+    let (gps, status) = POSITIONS[turn.min(POSITIONS.len() - 1)];
     let mut tracking = json!({
         "id": "f-1",
-        "url": format!("https://track.{}/f-1", seller.bpp_id),
+        "url": format!("https://track.{}/f-1", seller.seller_id()),
         "status": status,
         "location": {
             "gps": gps,
@@ -87,7 +102,7 @@ pub(super) fn tracking(
 }
 
 /// Returns the `message` of an `on_status` or an `on_update`.
-pub(super) fn order(seller: &MockBpp, moment: Moment, updated_at: DateTime<Utc>) -> Value {
+pub(super) fn order(seller: &MockBpp, moment: Moment<'_>, updated_at: DateTime<Utc>) -> Value {
     let mut order = json!({
         "id": order_id(seller),
         "provider": {"id": "dosa-corner", "locations": [{"id": "dosa-corner-l1"}]},
@@ -102,8 +117,8 @@ pub(super) fn order(seller: &MockBpp, moment: Moment, updated_at: DateTime<Utc>)
     json!({ "order": order })
 }
 
-fn fill_1_2_5(order: &mut Value, seller: &MockBpp, moment: Moment) {
-    order["state"] = json!(moment.order);
+fn fill_1_2_5(order: &mut Value, seller: &MockBpp, moment: Moment<'_>) {
+    order["state"] = json!(moment.order());
     order["items"] = json!([
         {"id": "masala-dosa", "fulfillment_id": "f-1", "quantity": {"count": 2}},
         {"id": "extra-ghee", "fulfillment_id": "f-1", "quantity": {"count": moment.extras}},
@@ -119,9 +134,13 @@ fn fill_1_2_5(order: &mut Value, seller: &MockBpp, moment: Moment) {
     order["payment"] = payment_1_2_5(moment.extras);
 }
 
-fn fill_2_0(order: &mut Value, moment: Moment, updated_at: DateTime<Utc>) {
+fn fill_2_0(order: &mut Value, moment: Moment<'_>, updated_at: DateTime<Utc>) {
     let item = |id: &str, count: u32| json!({"id": id, "fulfillment_ids": ["f-1"], "quantity": {"selected": {"count": count}}});
-    order["status"] = json!(if moment.order == "Completed" { "COMPLETE" } else { "ACTIVE" });
+    order["status"] = json!(match moment.order() {
+        "Completed" => "COMPLETE",
+        "Cancelled" => "CANCELLED",
+        _ => "ACTIVE",
+    });
     order["items"] = json!([item("masala-dosa", 2), item("extra-ghee", moment.extras)]);
     order["billing"] = json!({
         "name": "Asha Example",
@@ -174,7 +193,7 @@ fn quote(extras: u32) -> Value {
     })
 }
 
-fn fulfillment_1_2_5(moment: Moment) -> Value {
+fn fulfillment_1_2_5(moment: Moment<'_>) -> Value {
     json!({
         "id": "f-1",
         "type": "Delivery",
@@ -208,7 +227,7 @@ fn payment_1_2_5(extras: u32) -> Value {
     })
 }
 
-fn fulfillment_2_0(moment: Moment, updated_at: DateTime<Utc>) -> Value {
+fn fulfillment_2_0(moment: Moment<'_>, updated_at: DateTime<Utc>) -> Value {
     json!({
         "id": "f-1",
         "type": "Delivery",

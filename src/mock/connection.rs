@@ -1,26 +1,28 @@
-//! One HTTP/1.1 connection to a receiver: posts a callback, reads the answer.
+//! HTTP/1.1 to a receiver: posts a callback, reads the answer.
 //!
-//! Constraints: one request at a time; connecting, and each post with its answer, have a time-out;
-//! an answer is read up to a limit. A connection that the receiver closed between two posts is
-//! opened anew; a post that failed is not repeated, since that would be a retry nobody asked for.
+//! Constraints: each post with its answer, and a connection if it opens one, has a time-out; an
+//! answer is read up to a limit; redirects are answers. A connection that the receiver closed
+//! between two posts is opened anew; a post that failed is not repeated, since that would be a
+//! retry nobody asked for.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::HeaderValue;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use chrono::Utc;
+use reqwest::redirect;
+use rustls::ClientConfig;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
+use super::signer::Signer;
 use super::target::Target;
-use super::{Cause, Error};
+use super::{Cause, Error, tls};
 use crate::beckn::action::Action;
+use crate::words::Outside;
 
 /// How much of an answer is read; a longer one is an error.
 pub const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
@@ -61,7 +63,7 @@ pub struct Answer {
     pub error: Option<NackError>,
     /// The body as received.
     pub body: Bytes,
-    /// From the start of sending to the end of the answer.
+    /// From the start of sending, with connecting where it was needed, to the end of the answer.
     pub latency: Duration,
 }
 
@@ -95,86 +97,133 @@ struct Ack {
     status: Acknowledgement,
 }
 
-/// A connection to the receiver that is kept between posts.
-#[derive(Debug)]
+/// A callback with its signature, as it goes over the wire.
+#[derive(Clone)]
+pub struct Request {
+    /// Where it is posted.
+    pub action: Action,
+    /// The `Authorization` header; `None` when it is not signed.
+    pub authorization: Option<String>,
+    /// What is posted.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither a signature nor a body belongs in a log.
+        f.debug_struct("Request")
+            .field("action", &self.action)
+            .field("signed", &self.authorization.is_some())
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+/// What is kept between posts: connections that the receiver left open, and who signs.
+///
+/// Posts one after another share one connection; posts at the same time open more. A clone shares
+/// them.
+#[derive(Debug, Clone)]
 pub struct Connection {
+    client: reqwest::Client,
     target: Target,
     timeout: Duration,
-    /// Taken out during a post and put back after a complete answer, so that what failed, or was
-    /// dropped half way, is never used again.
-    link: Option<Link>,
-}
-
-#[derive(Debug)]
-struct Link {
-    sender: SendRequest<Full<Bytes>>,
-    /// Owns the task that moves the bytes, which ends when this is dropped.
-    _driver: JoinSet<Result<(), hyper::Error>>,
-}
-
-impl Link {
-    async fn open(target: &Target, timeout: Duration) -> Result<Link, Error> {
-        let stream = connect(target, timeout).await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|source| Error::new("begin to speak HTTP", source))?;
-        let mut driver = JoinSet::new();
-        // Its error reaches the request that it fails, so the task's own result is not needed.
-        driver.spawn(connection);
-        Ok(Link { sender, _driver: driver })
-    }
+    signer: Option<Signer>,
 }
 
 impl Connection {
-    pub(super) async fn open(target: Target, timeout: Duration) -> Result<Connection, Error> {
-        let link = Some(Link::open(&target, timeout).await?);
-        Ok(Connection { target, timeout, link })
+    pub(super) async fn open(
+        target: Target,
+        timeout: Duration,
+        signer: Option<Signer>,
+    ) -> Result<Connection, Error> {
+        let doing = || format!("prepare to connect to {}", Outside(&target.host));
+        let tls = if target.encrypted {
+            // Reads the system's certificates.
+            let settings = tokio::task::spawn_blocking(tls::trusting_the_system).await;
+            settings.expect("reading certificates does not panic")
+        } else {
+            tls::trusting_nobody()
+        };
+        let tls = tls.map_err(|source| Error::new(doing(), source))?;
+        let client = client(&target, timeout, tls);
+        let client = client.map_err(|source| Error::new(doing(), source))?;
+        Ok(Connection { client, target, timeout, signer })
     }
 
-    /// Posts one callback and reads the answer.
+    /// Posts one callback, signed now if there is a signer, and reads the answer.
     ///
     /// # Errors
     /// When there is no complete answer within the time-out. A NACK is an answer.
     ///
     /// # Cancel safety
-    /// Dropped, the callback may have reached the receiver or not; the next post opens a new
-    /// connection.
-    pub async fn post(&mut self, action: Action, body: Bytes) -> Result<Answer, Error> {
-        if let Some(link) = &mut self.link
-            && link.sender.ready().await.is_err()
-        {
-            self.link = None;
+    /// Dropped, the callback may have reached the receiver or not.
+    pub async fn post(&self, action: Action, body: Bytes) -> Result<Answer, Error> {
+        self.send(&signed(self.signer.as_ref(), action, body)).await
+    }
+
+    /// Posts a request as it is, and reads the answer.
+    ///
+    /// # Errors
+    /// When there is no complete answer within the time-out, or the `Authorization` is no value of
+    /// a header. A NACK is an answer.
+    ///
+    /// # Cancel safety
+    /// Dropped, the callback may have reached the receiver or not.
+    pub async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        let action = request.action;
+        let answer = within(self.timeout, self.exchange(request)).await;
+        answer.map_err(|cause| Error::new(format!("get an answer to {action}"), cause))
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Answer, Cause> {
+        let mut post = self
+            .client
+            .post(self.target.url(request.action))
+            .header(CONTENT_TYPE, "application/json")
+            .body(request.body.clone());
+        if let Some(authorization) = &request.authorization {
+            post = post.header(AUTHORIZATION, header(authorization)?);
         }
-        let mut link = match self.link.take() {
-            Some(link) => link,
-            None => Link::open(&self.target, self.timeout).await?,
-        };
-        let exchange = exchange(&mut link.sender, request(&self.target, action, body));
-        let answer = within(self.timeout, exchange)
-            .await
-            .map_err(|cause| Error::new(format!("get an answer to {action}"), cause))?;
-        self.link = Some(link);
-        Ok(answer)
+        let started = Instant::now();
+        let response = post.send().await?;
+        let status = response.status().as_u16();
+        let body = read(response).await?;
+        Ok(Answer::new(status, body, started.elapsed()))
     }
 }
 
-async fn exchange(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, Cause> {
-    let started = Instant::now();
-    let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let body = read(response).await?;
-    Ok(Answer::new(status, body, started.elapsed()))
+/// Returns the request of a callback, signed now if there is a signer.
+pub(super) fn signed(signer: Option<&Signer>, action: Action, body: Bytes) -> Request {
+    let authorization = signer.map(|signer| signer.authorization(&body, Utc::now()));
+    Request { action, authorization, body }
 }
 
-async fn read(response: Response<Incoming>) -> Result<Bytes, Cause> {
-    let mut incoming = response.into_body();
+fn client(
+    target: &Target,
+    timeout: Duration,
+    tls: ClientConfig,
+) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(timeout)
+        // What is posted reaches the receiver that was named, once, or fails.
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never());
+    // A proxy that the environment names does not see this machine's loopback.
+    if target.is_loopback() { builder.no_proxy() } else { builder }.build()
+}
+
+fn header(authorization: &str) -> Result<HeaderValue, Cause> {
+    let mut value = HeaderValue::from_str(authorization)?;
+    // The client's own log leaves it out.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Bytes, Cause> {
     let mut body = BytesMut::new();
-    while let Some(frame) = incoming.frame().await {
-        // Trailers carry nothing that an acknowledgement needs.
-        let Ok(data) = frame?.into_data() else { continue };
+    while let Some(data) = response.chunk().await? {
         if body.len() + data.len() > ANSWER_LIMIT_BYTES {
             return Err(Cause::TooLong);
         }
@@ -183,45 +232,41 @@ async fn read(response: Response<Incoming>) -> Result<Bytes, Cause> {
     Ok(body.freeze())
 }
 
-fn request(target: &Target, action: Action, body: Bytes) -> Request<Full<Bytes>> {
-    Request::post(target.path(action))
-        .header(HOST, &target.host)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
-        .expect("the path and the host are parts of a parsed URI")
-}
-
-/// Sends one callback on a connection of its own and closes it without reading the answer.
-pub(super) async fn post_and_hang_up(
+/// Sends one request on a connection of its own and closes it without reading the answer.
+pub(super) async fn send_and_hang_up(
     target: &Target,
     timeout: Duration,
-    action: Action,
-    body: Bytes,
+    request: &Request,
 ) -> Result<(), Error> {
-    let mut stream = connect(target, timeout).await?;
-    let head = format!(
-        "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        target.path(action),
-        target.host,
-        body.len()
-    );
+    let action = request.action;
     let sent = async {
-        stream.write_all(head.as_bytes()).await?;
-        stream.write_all(&body).await?;
+        if target.encrypted {
+            return Err(Cause::Url("hanging up is for plain HTTP: write http://host:port"));
+        }
+        let mut stream = TcpStream::connect(&target.address).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(head(target, request)?.as_bytes()).await?;
+        stream.write_all(&request.body).await?;
         // A clean end of stream: a reset could make the receiver's kernel throw the body away.
         Ok(stream.shutdown().await?)
     };
     within(timeout, sent).await.map_err(|cause| Error::new(format!("send {action}"), cause))
 }
 
-async fn connect(target: &Target, timeout: Duration) -> Result<TcpStream, Error> {
-    let connected = async {
-        let stream = TcpStream::connect(&target.address).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+fn head(target: &Target, request: &Request) -> Result<String, Cause> {
+    let authorization = match &request.authorization {
+        Some(authorization) => {
+            header(authorization)?;
+            format!("authorization: {authorization}\r\n")
+        }
+        None => String::new(),
     };
-    let doing = || format!("connect to {}", target.address);
-    within(timeout, connected).await.map_err(|cause| Error::new(doing(), cause))
+    Ok(format!(
+        "POST {} HTTP/1.1\r\nhost: {}\r\n{authorization}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        target.path(request.action),
+        target.host,
+        request.body.len()
+    ))
 }
 
 async fn within<T>(

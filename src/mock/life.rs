@@ -41,40 +41,37 @@ pub struct Step {
 #[derive(Debug, Clone, Copy)]
 enum Scene {
     /// Reports a state.
-    Status(Moment),
+    Status(Moment<'static>),
     /// Reports a state under the `message_id` of the last one, as many sellers do.
-    StatusUnderLastId(Moment),
+    StatusUnderLastId(Moment<'static>),
     /// Changes the order.
-    Update(Moment),
-    /// Reports where the order is.
-    Position { gps: &'static str, status: &'static str },
+    Update(Moment<'static>),
+    /// Reports where the order is, by its place on the way.
+    Position(usize),
     /// Sends the same bytes again.
     Retry,
     /// Sends the same message again with a new `context.timestamp`.
     RetryWithNewTimestamp,
 }
 
-const fn at(fulfillment: &'static str, order: &'static str, extras: u32) -> Moment {
-    Moment { fulfillment, order, extras }
+const fn at(fulfillment: &'static str, extras: u32) -> Moment<'static> {
+    Moment { fulfillment, extras }
 }
 
 const LIFE: [(&str, Scene); 13] = [
-    ("accepted", Scene::Status(at("Pending", "Accepted", 2))),
-    ("packed", Scene::Status(at("Packed", "In-progress", 2))),
+    ("accepted", Scene::Status(at("Pending", 2))),
+    ("packed", Scene::Status(at("Packed", 2))),
     ("packed: the same bytes again", Scene::Retry),
-    ("agent assigned", Scene::Status(at("Agent-assigned", "In-progress", 2))),
+    ("agent assigned", Scene::Status(at("Agent-assigned", 2))),
     ("agent assigned: again, with a new timestamp", Scene::RetryWithNewTimestamp),
-    ("picked up", Scene::Status(at("Order-picked-up", "In-progress", 2))),
-    ("tracked: leaves", Scene::Position { gps: "12.971599,77.641151", status: "active" }),
-    ("updated: one extra fewer", Scene::Update(at("Order-picked-up", "In-progress", 1))),
-    ("out for delivery", Scene::Status(at("Out-for-delivery", "In-progress", 1))),
-    ("tracked: half way", Scene::Position { gps: "12.975012,77.641003", status: "active" }),
-    ("tracked: at the door", Scene::Position { gps: "12.978400,77.640800", status: "active" }),
-    (
-        "delivered, under the last id",
-        Scene::StatusUnderLastId(at("Order-delivered", "Completed", 1)),
-    ),
-    ("tracked: over", Scene::Position { gps: "12.978400,77.640800", status: "inactive" }),
+    ("picked up", Scene::Status(at("Order-picked-up", 2))),
+    ("tracked: leaves", Scene::Position(0)),
+    ("updated: one extra fewer", Scene::Update(at("Order-picked-up", 1))),
+    ("out for delivery", Scene::Status(at("Out-for-delivery", 1))),
+    ("tracked: half way", Scene::Position(1)),
+    ("tracked: at the door", Scene::Position(2)),
+    ("delivered, under the last id", Scene::StatusUnderLastId(at("Order-delivered", 1))),
+    ("tracked: over", Scene::Position(3)),
 ];
 
 /// A step before its context is written.
@@ -118,9 +115,7 @@ impl MockBpp {
         match scene {
             Scene::Status(moment) => new(Action::OnStatus, order(moment)),
             Scene::Update(moment) => new(Action::OnUpdate, order(moment)),
-            Scene::Position { gps, status } => {
-                new(Action::OnTrack, bodies::tracking(self, gps, status, timestamp))
-            }
+            Scene::Position(turn) => new(Action::OnTrack, bodies::tracking(self, turn, timestamp)),
             Scene::Retry => Draft { expects: Expectation::Duplicate, ..last() },
             Scene::RetryWithNewTimestamp => {
                 Draft { timestamp, expects: Expectation::Duplicate, ..last() }

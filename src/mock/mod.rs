@@ -1,8 +1,8 @@
 //! A mock BPP: posts the callbacks of an order's life to a receiver, for tests and for a first try.
 //!
-//! Constraints: it speaks plain HTTP/1.1 and does not sign; everything it sends is invented; each
-//! wait has a time-out and an answer is read up to [`ANSWER_LIMIT_BYTES`]. It knows the protocol
-//! and HTTP, not the receiver, so what it finds wrong is wrong on the wire.
+//! Constraints: it speaks HTTP/1.1, and signs when it has a [`Signer`]; everything it sends is
+//! invented; each wait has a time-out and an answer is read up to [`ANSWER_LIMIT_BYTES`]. It knows
+//! the protocol and HTTP, not the receiver, so what it finds wrong is wrong on the wire.
 //!
 //! [`life`](MockBpp::life) gives the steps, [`play`](MockBpp::play) posts them. There is no semver
 //! promise for this module.
@@ -11,7 +11,9 @@ mod bodies;
 mod connection;
 mod life;
 mod registry;
+mod signer;
 mod target;
+mod tls;
 
 use std::time::Duration;
 
@@ -19,9 +21,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use self::connection::{ANSWER_LIMIT_BYTES, Acknowledgement, Answer, Connection, NackError};
+pub use self::connection::{
+    ANSWER_LIMIT_BYTES, Acknowledgement, Answer, Connection, NackError, Request,
+};
 pub use self::life::{Expectation, Step};
 pub use self::registry::{MockRecord, MockRegistry};
+pub use self::signer::Signer;
 use self::target::Target;
 use crate::beckn::action::Action;
 
@@ -38,7 +43,8 @@ pub enum Dialect {
 #[derive(Debug, Clone)]
 pub struct MockBpp {
     target: Target,
-    bpp_id: String,
+    signer: Option<Signer>,
+    bpp_id: Option<String>,
     bap_id: String,
     transaction_id: String,
     dialect: Dialect,
@@ -49,14 +55,16 @@ pub struct MockBpp {
 impl MockBpp {
     /// Returns a seller that posts below `base_url`, as in `http://127.0.0.1:8080/beckn`.
     ///
-    /// It speaks ONDC 1.2.5 as `seller.example` to `buyer.example`, in a transaction of its own.
+    /// It speaks ONDC 1.2.5 as `seller.example` to `buyer.example`, in a transaction of its own,
+    /// and does not sign.
     ///
     /// # Errors
-    /// When `base_url` is not a plain `http` URL with a host.
+    /// When `base_url` is no `http` or `https` URL with a host and without a query.
     pub fn new(base_url: &str) -> Result<MockBpp, Error> {
         Ok(MockBpp {
             target: Target::parse(base_url)?,
-            bpp_id: "seller.example".to_owned(),
+            signer: None,
+            bpp_id: None,
             bap_id: "buyer.example".to_owned(),
             transaction_id: Uuid::new_v4().to_string(),
             dialect: Dialect::Ondc125,
@@ -65,10 +73,20 @@ impl MockBpp {
         })
     }
 
+    /// Signs every post, each when it is sent.
+    ///
+    /// The callbacks then name the signer's subscriber as their seller, unless
+    /// [`bpp_id`](MockBpp::bpp_id) names another.
+    #[must_use]
+    pub fn signer(mut self, signer: Signer) -> MockBpp {
+        self.signer = Some(signer);
+        self
+    }
+
     /// Sets the subscriber that the callbacks name as their seller.
     #[must_use]
     pub fn bpp_id(mut self, bpp_id: impl Into<String>) -> MockBpp {
-        self.bpp_id = bpp_id.into();
+        self.bpp_id = Some(bpp_id.into());
         self
     }
 
@@ -100,12 +118,19 @@ impl MockBpp {
         self
     }
 
-    /// Opens a connection to the receiver that is kept between posts.
+    /// Returns the subscriber that the callbacks name as their seller.
+    fn seller_id(&self) -> &str {
+        let signer = || self.signer.as_ref().map(Signer::subscriber);
+        self.bpp_id.as_deref().or_else(signer).unwrap_or("seller.example")
+    }
+
+    /// Prepares to post; connections are opened by the first posts, and kept between posts.
     ///
     /// # Errors
-    /// When the receiver cannot be reached within the time-out.
+    /// When an `https` receiver's certificate could not be checked, for the system has none to
+    /// trust.
     pub async fn connect(&self) -> Result<Connection, Error> {
-        Connection::open(self.target.clone(), self.timeout).await
+        Connection::open(self.target.clone(), self.timeout, self.signer.clone()).await
     }
 
     /// Posts one callback on a connection of its own.
@@ -121,7 +146,7 @@ impl MockBpp {
     /// # Errors
     /// When a step has no complete answer; the steps after it are not sent.
     pub async fn play(&self, steps: &[Step]) -> Result<Vec<Answer>, Error> {
-        let mut connection = self.connect().await?;
+        let connection = self.connect().await?;
         let mut answers = Vec::with_capacity(steps.len());
         for step in steps {
             answers.push(connection.post(step.action, step.body.clone()).await?);
@@ -132,9 +157,10 @@ impl MockBpp {
     /// Sends one callback completely and closes the connection without reading the answer.
     ///
     /// # Errors
-    /// When the callback cannot be sent.
+    /// When the callback cannot be sent; over `https` none can be.
     pub async fn post_and_hang_up(&self, action: Action, body: Bytes) -> Result<(), Error> {
-        connection::post_and_hang_up(&self.target, self.timeout, action, body).await
+        let request = connection::signed(self.signer.as_ref(), action, body);
+        connection::send_and_hang_up(&self.target, self.timeout, &request).await
     }
 }
 
@@ -161,10 +187,27 @@ enum Cause {
     Uri(#[from] axum::http::uri::InvalidUri),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(
+        "expected a key id as `subscriber id|unique key id`, without quotes, of at most 1,024 bytes"
+    )]
+    KeyId,
     #[error(transparent)]
-    Http(#[from] hyper::Error),
+    Key(#[from] crate::signature::KeyError),
+    #[error(transparent)]
+    Header(#[from] axum::http::header::InvalidHeaderValue),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Http(reqwest::Error),
     #[error("nothing came within {0:?}")]
     TimedOut(Duration),
     #[error("the answer is longer than {ANSWER_LIMIT_BYTES} bytes")]
     TooLong,
+}
+
+impl From<reqwest::Error> for Cause {
+    fn from(source: reqwest::Error) -> Cause {
+        // The URL is what the caller gave, and may be long.
+        Cause::Http(source.without_url())
+    }
 }
