@@ -4,13 +4,16 @@
 //! invented; each wait has a time-out and an answer is read up to [`ANSWER_LIMIT_BYTES`]. It knows
 //! the protocol and HTTP, not the receiver, so what it finds wrong is wrong on the wire.
 //!
-//! [`life`](MockBpp::life) gives the steps, [`play`](MockBpp::play) posts them. There is no semver
-//! promise for this module.
+//! [`life`](MockBpp::life) gives the steps, [`play`](MockBpp::play) posts them;
+//! [`report`](MockBpp::report) gives one callback of the caller's choice, and a [`Breakage`] makes of a callback the request of a sender that does it wrongly. There is no semver promise for
+//! this module.
 
 mod bodies;
+mod breakage;
 mod connection;
 mod life;
 mod registry;
+mod report;
 mod signer;
 mod target;
 mod tls;
@@ -21,11 +24,13 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use self::breakage::Breakage;
 pub use self::connection::{
     ANSWER_LIMIT_BYTES, Acknowledgement, Answer, Connection, NackError, Request,
 };
 pub use self::life::{Expectation, Step};
 pub use self::registry::{MockRecord, MockRegistry};
+pub use self::report::Report;
 pub use self::signer::Signer;
 use self::target::Target;
 use crate::beckn::action::Action;
@@ -195,6 +200,8 @@ enum Cause {
     Key(#[from] crate::signature::KeyError),
     #[error(transparent)]
     Header(#[from] axum::http::header::InvalidHeaderValue),
+    #[error("expected a body that is one JSON object with a context")]
+    Body,
     #[error(transparent)]
     Tls(#[from] rustls::Error),
     #[error(transparent)]
