@@ -9,8 +9,12 @@
 mod check;
 mod events;
 mod health;
+mod posting;
+mod seller;
+mod seller_file;
 mod serve;
 mod show;
+mod trigger;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -67,6 +71,8 @@ enum Command {
     Refusals(events::Refusals),
     /// Hand events over again, done or dead
     Replay(events::Replay),
+    /// Post a callback as a seller app would: signed, repeated, or broken on purpose
+    Trigger(Box<trigger::Arguments>),
     /// Ask a running receiver whether it can take callbacks (for container health checks)
     Health(health::Arguments),
 }
@@ -104,6 +110,7 @@ fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::DeadLetters(arguments) => events::dead_letters(&config, &arguments),
         Command::Refusals(arguments) => events::refusals(&config, &arguments),
         Command::Replay(arguments) => events::replay(&config, &arguments),
+        Command::Trigger(arguments) => trigger::run(&arguments),
         Command::Health(arguments) => health::run(&config, &arguments),
     }
 }

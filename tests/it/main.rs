@@ -14,3 +14,4 @@ mod life;
 mod misbehaved;
 mod readme;
 mod trust;
+mod seller;
