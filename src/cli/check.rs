@@ -98,7 +98,8 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn read(file: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+/// Reads a file, or standard input for `-`, up to a limit.
+pub(super) fn read(file: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     let most = limit as u64 + 1;
     let outcome = if file == Path::new("-") {

@@ -12,6 +12,7 @@ mod health;
 mod posting;
 mod seller;
 mod seller_file;
+mod send;
 mod serve;
 mod show;
 mod trigger;
@@ -73,6 +74,8 @@ enum Command {
     Replay(events::Replay),
     /// Post a callback as a seller app would: signed, repeated, or broken on purpose
     Trigger(Box<trigger::Arguments>),
+    /// Post captured callbacks from files, repaired and signed
+    Send(send::Arguments),
     /// Ask a running receiver whether it can take callbacks (for container health checks)
     Health(health::Arguments),
 }
@@ -111,6 +114,7 @@ fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Refusals(arguments) => events::refusals(&config, &arguments),
         Command::Replay(arguments) => events::replay(&config, &arguments),
         Command::Trigger(arguments) => trigger::run(&arguments),
+        Command::Send(arguments) => send::run(&config, &arguments),
         Command::Health(arguments) => health::run(&config, &arguments),
     }
 }

@@ -1,4 +1,4 @@
-//! `trigger`: the real binary as a seller app.
+//! `trigger` and `send`: the real binary as a seller app.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::harness::{ACK, Recorder, TestReceiver, binary};
+use crate::harness::{ACK, Recorder, TestReceiver, binary, sample};
 
 /// The private key of these tests, as a seed.
 const SEED: [u8; 32] = [7; 32];
@@ -194,6 +194,40 @@ async fn many_callbacks_step_through_one_orders_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_posted_is_signed_over_the_bytes_that_are_sent() {
+    let server = Server::acking().await;
+    let directory = TempDir::new().unwrap();
+    let key_file = directory.path().join("key");
+    std::fs::write(&key_file, format!("{}\n", STANDARD.encode(SEED))).unwrap();
+    let key_file = key_file.to_str().unwrap();
+    let key = ["--to", &server.url, "--key-id", "seller.example|k", "--key-file", key_file];
+    let captured = sample("on_status_ondc_1_2_5.json");
+    let captured = captured.to_str().unwrap();
+    for line in [
+        vec!["trigger", "on_track", "--dialect", "ondc-2.0"],
+        vec!["send", captured],
+        vec!["send", captured, "--as-is"],
+    ] {
+        let (out, _) = ends(0, directory.path(), &[&line[..], &key[..]].concat()).await;
+        assert!(out.contains("signed seller.example|k"), "{out}");
+    }
+    let seen = server.seen();
+    assert_eq!(seen.len(), 3);
+    for post in &seen {
+        assert!(is_signed(post), "{post:?}");
+        let header = post.authorization.as_ref().unwrap();
+        assert_eq!(parameter(header, "keyId"), "seller.example|k|ed25519");
+        assert_eq!(post.context("bpp_id"), "seller.example");
+    }
+    assert_eq!(seen[0].path, "/on_track");
+    assert_eq!(seen[0].context("version"), "2.0.2");
+    let as_it_is = std::fs::read(captured).unwrap();
+    assert_eq!(seen[2].body, as_it_is);
+    assert_ne!(seen[1].context("message_id"), seen[2].context("message_id"));
+    assert_eq!(seen[1].context("transaction_id"), seen[2].context("transaction_id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mixed_run_sends_every_request_as_often_as_it_says() {
     let server = Server::acking().await;
     let directory = TempDir::new().unwrap();
@@ -251,6 +285,32 @@ async fn a_broken_request_is_posted_and_its_refusal_is_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn captured_callbacks_are_repaired_with_a_notice() {
+    let server = Server::acking().await;
+    let directory = TempDir::new().unwrap();
+    seller_file(directory.path(), &server.url);
+    let slipped = sample("mistakes/trailing_comma.txt");
+    let captured = directory.path().join("captured.json");
+    let template =
+        "\u{feff}{\"context\":{\"action\":\"on_track\",\"bap_id\":\"{{bap_id}}\"},\"message\":{}}";
+    std::fs::write(&captured, template).unwrap();
+    let line = ["send", "captured.json", slipped.to_str().unwrap(), "--json"];
+    let (out, told) = ends(0, directory.path(), &line).await;
+    let reports: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(reports.len(), 2, "{out}");
+    assert_eq!((&reports[0]["file"], &reports[0]["ack"]), (&json!("captured.json"), &json!(true)));
+    for notice in ["byte order mark", "{{bap_id}} with buyer.local", "commas before an end"] {
+        assert!(told.contains(notice), "{told}");
+    }
+    let seen = server.seen();
+    assert_eq!(
+        (&*seen[0].path, seen[0].context("bap_id")),
+        ("/on_track", "buyer.local".to_owned())
+    );
+    assert!(seen.iter().all(is_signed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_told_with_the_way_out() {
     let directory = TempDir::new().unwrap();
     let (_, told) = ends(1, directory.path(), &["trigger", "on_status"]).await;
@@ -266,6 +326,11 @@ async fn what_is_missing_is_told_with_the_way_out() {
     // Nobody listens there: a failure is told in the place of an answer.
     let (out, _) = ends(1, directory.path(), &[&nobody[..], &["--unsigned"]].concat()).await;
     assert!(out.contains("← no answer"), "{out}");
+    std::fs::write(directory.path().join("x.json"), "{\"context\":{}}").unwrap();
+    let (_, told) =
+        ends(1, directory.path(), &["send", "x.json", "--to", "http://127.0.0.1:1", "--unsigned"])
+            .await;
+    assert!(told.contains("--action"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
