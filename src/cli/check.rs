@@ -1,14 +1,13 @@
 //! `check`: what would be answered to callbacks in files, without a server.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::Failure;
 use super::events::action;
+use super::{Failure, input};
 use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
 use crate::config::Config;
@@ -86,7 +85,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
     let rules = Rules::new(profile, &config.rules.levels, &config.subscriber_ids)?;
     let mut refused = 0;
     for file in &arguments.files {
-        let body = read(file, config.http.body_limit_bytes)?;
+        let body = input::body(file, config.http.body_limit_bytes)?;
         let report = report(&rules, file, arguments.route, &body);
         refused += usize::from(report.answer == "NACK");
         if arguments.json {
@@ -96,23 +95,6 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
         }
     }
     Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Reads a file, or standard input for `-`, up to a limit.
-pub(super) fn read(file: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    let most = limit as u64 + 1;
-    let outcome = if file == Path::new("-") {
-        std::io::stdin().take(most).read_to_end(&mut body)
-    } else {
-        std::fs::File::open(file).and_then(|open| open.take(most).read_to_end(&mut body))
-    };
-    outcome.map_err(|error| format!("could not read {}: {error}", file.display()))?;
-    if body.len() > limit {
-        let name = file.display();
-        return Err(format!("{name} is longer than http.body_limit_bytes, {limit} bytes").into());
-    }
-    Ok(body)
 }
 
 fn report(rules: &Rules, file: &Path, route: Option<Action>, body: &[u8]) -> Report {

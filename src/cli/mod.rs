@@ -7,15 +7,20 @@
 //! - Text from outside is cut and escaped before it reaches a terminal.
 
 mod check;
+mod dev;
 mod events;
 mod health;
+mod input;
+mod keygen;
 mod posting;
 mod seller;
 mod seller_file;
 mod send;
 mod serve;
 mod show;
+mod sign;
 mod trigger;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -41,6 +46,7 @@ const SETTINGS_FILE: &str = "config.toml";
         order within its transaction - or you will be told.",
     after_help = "Try it:\n  \
         beckn-receiver                                   serve with ./config.toml or the defaults\n  \
+        beckn-receiver dev                               a small network, for `trigger` and `send`\n  \
         beckn-receiver check examples/payloads/*.json    what would be answered, without a server\n  \
         beckn-receiver events --progress dead            what was given up\n  \
         beckn-receiver replay --dead                     hand it over again\n\n\
@@ -60,6 +66,8 @@ struct Arguments {
 enum Command {
     /// Take callbacks in and print their events (the default)
     Serve,
+    /// Start a small network on this machine: a receiver, a registry, and a seller's key
+    Dev(dev::Arguments),
     /// Say what would be answered to callbacks in files, without a server
     Check(check::Arguments),
     /// List events, newest first; beside a running receiver or without one
@@ -78,6 +86,12 @@ enum Command {
     Send(send::Arguments),
     /// Ask a running receiver whether it can take callbacks (for container health checks)
     Health(health::Arguments),
+    /// Make a key pair, to register and to sign with
+    Keygen(keygen::Arguments),
+    /// Print the Authorization header for a body
+    Sign(sign::Arguments),
+    /// Say whether a signature is over a body, and why not
+    Verify(verify::Arguments),
 }
 
 /// A failure that ends a command, told to the person at the terminal.
@@ -104,18 +118,32 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let config = load(arguments.config.as_deref())?;
-    match arguments.command.unwrap_or(Command::Serve) {
+    let command = match arguments.command.unwrap_or(Command::Serve) {
+        // These have no use for the settings file, and a mistake in it does not stop them.
+        Command::Dev(arguments) => return dev::run(&arguments),
+        Command::Trigger(arguments) => return trigger::run(&arguments),
+        Command::Keygen(arguments) => return keygen::run(&arguments),
+        command => command,
+    };
+    obey_with(load(arguments.config.as_deref())?, command)
+}
+
+fn obey_with(config: Config, command: Command) -> Result<ExitCode, Failure> {
+    match command {
         Command::Serve => serve::run(config),
+        Command::Dev(_) | Command::Trigger(_) | Command::Keygen(_) => {
+            unreachable!("they are obeyed without settings")
+        }
         Command::Check(arguments) => check::run(&config, &arguments),
         Command::Events(arguments) => events::list(&config, &arguments),
         Command::Show(arguments) => show::run(&config, &arguments),
         Command::DeadLetters(arguments) => events::dead_letters(&config, &arguments),
         Command::Refusals(arguments) => events::refusals(&config, &arguments),
         Command::Replay(arguments) => events::replay(&config, &arguments),
-        Command::Trigger(arguments) => trigger::run(&arguments),
         Command::Send(arguments) => send::run(&config, &arguments),
         Command::Health(arguments) => health::run(&config, &arguments),
+        Command::Sign(arguments) => sign::run(&config, &arguments),
+        Command::Verify(arguments) => verify::run(&config, &arguments),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Failure;
-use super::seller_file::SellerFile;
+use super::seller_file::{DIRECTORY, SellerFile};
 use crate::beckn::callback::Callback;
 use crate::mock::{Answer, Connection, Error, MockBpp, Request, Signer};
 use crate::signature::Authorization;
@@ -27,7 +27,7 @@ pub(super) struct SellerArguments {
     pub(super) to: Option<String>,
 
     /// Where `beckn-receiver dev` keeps its seller, as seller.json
-    #[arg(long, value_name = "DIR", default_value = "./beckn-dev")]
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     pub(super) dir: PathBuf,
 
     /// Which key signs [default: the one of DIR/seller.json]

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+/// The directory that `dev` keeps it in unless it is told otherwise.
+pub(super) const DIRECTORY: &str = "beckn-dev";
+
 /// The file's name in its directory.
 const NAME: &str = "seller.json";
 

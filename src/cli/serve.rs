@@ -1,5 +1,6 @@
 //! `serve`: the receiver with the `print` handler, until a signal.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::Failure;
@@ -15,10 +16,14 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
         runtime.worker_threads(config.server.worker_threads);
     }
     let runtime = runtime.enable_all().build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, greet))
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Failure> {
+/// Serves until a signal; `greet` tells the person who started it where it listens.
+pub(super) async fn serve(
+    config: Config,
+    greet: impl FnOnce(&Server, &Path) -> std::io::Result<()>,
+) -> Result<ExitCode, Failure> {
     // Begun before the inbox is opened: a signal that comes early still ends it in order.
     let stop = shutdown_signal();
     config.check_exposure()?;
@@ -36,7 +41,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
 }
 
 /// Says where it listens, where the data lies, and what to try; for the person who started it.
-fn greet(server: &Server, data: &std::path::Path) -> std::io::Result<()> {
+fn greet(server: &Server, data: &Path) -> std::io::Result<()> {
     let callbacks = server.callbacks_address()?;
     eprintln!("callbacks   http://{callbacks}/on_status, /on_update, /on_track, …");
     eprintln!("operations  http://{}/livez, /readyz", server.operations_address()?);

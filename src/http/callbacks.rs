@@ -260,7 +260,9 @@ fn respond(status: StatusCode, nack: &Nack, trouble: &Trouble, options: &Options
     let headers = response.headers_mut();
     match trouble {
         Trouble::Rejected(Rejection::KeyUnavailable { retry_after, .. }) => {
-            let seconds = retry_after.as_secs().max(options.retry_after);
+            // Rounded up: before that time it would be turned away again.
+            let whole = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            let seconds = whole.max(options.retry_after);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         Trouble::Rejected(Rejection::Untrusted(..)) => {

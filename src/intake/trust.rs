@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::registry::{Keys, Missing};
 use crate::signature::diagnose::{self, Evidence, Quota};
 use crate::signature::{self, Authorization, Key, Window};
-use crate::words::{Cause, KeyId, Outside, Sender, SubscriberId, Untrusted};
+use crate::words::{Cause, KeyId, Sender, SubscriberId, Untrusted};
 
 /// The signature that came with a callback.
 #[derive(Debug, Clone, Copy)]
@@ -112,18 +112,11 @@ impl Trust {
         bpp_id: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<(), Distrust> {
-        let Some(bpp_id) = bpp_id.filter(|id| !id.trim().is_empty()) else { return Ok(()) };
         let signer = sender.subscriber();
-        if SubscriberId::new(bpp_id) == *signer {
-            return Ok(());
-        }
-        let message = format!(
-            "expected a signature by context.bpp_id (`{}`), found one by `{}`",
-            Outside(bpp_id),
-            Outside(signer.as_str())
-        );
-        let id = KeyId::new(signer.as_str(), None);
-        Err(self.refuse(Untrusted::new(Cause::SignerIsNotBppId, message), Some(&id), now))
+        signature::check_seller(signer, bpp_id).map_err(|why| {
+            let id = KeyId::new(signer.as_str(), None);
+            self.refuse(why, Some(&id), now)
+        })
     }
 
     async fn check(

@@ -20,8 +20,9 @@ use tokio::net::TcpStream;
 
 use super::signer::Signer;
 use super::target::Target;
-use super::{Cause, Error, tls};
+use super::{Cause, Error};
 use crate::beckn::action::Action;
+use crate::registry::tls;
 use crate::words::Outside;
 
 /// How much of an answer is read; a longer one is an error.

@@ -16,7 +16,6 @@ mod registry;
 mod report;
 mod signer;
 mod target;
-mod tls;
 
 use std::time::Duration;
 

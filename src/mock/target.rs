@@ -1,11 +1,10 @@
 //! Where a mock BPP posts: the host, and the path before the action.
 
-use std::net::IpAddr;
-
 use axum::http::Uri;
 
 use super::{Cause, Error};
 use crate::beckn::action::Action;
+use crate::registry::tls;
 use crate::words::Outside;
 
 /// A receiver's base URL, checked once.
@@ -63,8 +62,7 @@ impl Target {
     /// Returns whether the receiver is on this machine, by its name or its address.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.address.rsplit_once(':').map_or(&*self.address, |(host, _port)| host);
-        let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+        tls::is_loopback(host)
     }
 }
 

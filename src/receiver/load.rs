@@ -57,7 +57,8 @@ impl Config {
         Self::load_text("", "the defaults")
     }
 
-    fn load_text(text: &str, file: &str) -> Result<Config, LoadError> {
+    /// Loads a text that `file` names in messages, and the variables over it.
+    pub(crate) fn load_text(text: &str, file: &str) -> Result<Config, LoadError> {
         let mut ours = Vec::new();
         for (name, value) in std::env::vars_os() {
             // A name that is not Unicode is none of ours: those are ASCII.

@@ -2,7 +2,7 @@
 
 pub(crate) mod keys;
 pub(crate) mod load;
-mod options;
+pub(crate) mod options;
 
 use std::fmt;
 use std::future::Future;

@@ -52,7 +52,7 @@ pub(super) fn demand(config: &Config) -> Demand {
     }
 }
 
-pub(super) fn window(config: &Config) -> Window {
+pub(crate) fn window(config: &Config) -> Window {
     let signature = &config.signature;
     Window {
         skew: i64::from(signature.skew_s),

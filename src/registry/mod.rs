@@ -15,7 +15,7 @@
 //!
 //! # Layout
 //! `lookups` decides and asks, `cache` is what is known, `budget` is what asking may cost, `http`
-//! is one exchange, `record` reads its answer.
+//! is one exchange, `record` reads its answer; `tls` is for every client of ours.
 
 mod budget;
 mod cache;
@@ -26,6 +26,7 @@ mod record;
 mod seldom;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::sync::Arc;

@@ -124,8 +124,8 @@ impl Authorization {
             )));
         }
         let parameters = Parameters::read(value)?;
-        let key_id = parameters.get("keyId", parameters.key_id)?;
-        let algorithm = parameters.get("algorithm", parameters.algorithm)?;
+        let key_id = needed("keyId", parameters.key_id)?;
+        let algorithm = needed("algorithm", parameters.algorithm)?;
         let (key_id, of_key) = split(key_id)?;
         if !of_key.eq_ignore_ascii_case("ed25519") || !algorithm.eq_ignore_ascii_case("ed25519") {
             let message = format!(
@@ -135,10 +135,10 @@ impl Authorization {
             );
             return Err(Untrusted::new(Cause::WrongAlgorithm, message));
         }
-        let created = seconds("created", parameters.get("created", parameters.created)?)?;
-        let expires = seconds("expires", parameters.get("expires", parameters.expires)?)?;
-        let covered = covered(parameters.get("headers", parameters.headers)?)?;
-        let signature = signature(parameters.get("signature", parameters.signature)?)?;
+        let created = seconds("created", needed("created", parameters.created)?)?;
+        let expires = seconds("expires", needed("expires", parameters.expires)?)?;
+        let covered = covered(needed("headers", parameters.headers)?)?;
+        let signature = signature(needed("signature", parameters.signature)?)?;
         Ok(Self { key_id, created, expires, covered, signature })
     }
 
@@ -222,10 +222,6 @@ struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    fn get(&self, name: &str, value: Option<&'a str>) -> Result<&'a str, Untrusted> {
-        value.ok_or_else(|| unparsable(format!("expected the parameter {name}, found none")))
-    }
-
     /// Reads `Signature name="value", name="value" …`.
     fn read(value: &'a str) -> Result<Self, Untrusted> {
         let whole = value.trim();
@@ -287,6 +283,10 @@ impl<'a> Parameters<'a> {
         }
         Ok(())
     }
+}
+
+fn needed<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, Untrusted> {
+    value.ok_or_else(|| unparsable(format!("expected the parameter {name}, found none")))
 }
 
 /// Splits a value, quoted or not, from what follows it.
@@ -369,5 +369,5 @@ fn signature(text: &str) -> Result<[u8; 64], Untrusted> {
         wrong(format!("{} characters that are no base64", text.chars().count()))
     })?;
     let found = bytes.len();
-    bytes.try_into().map_err(|_| wrong(format!("{found} bytes")))
+    bytes.try_into().map_err(|_bytes| wrong(format!("{found} bytes")))
 }

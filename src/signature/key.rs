@@ -42,7 +42,8 @@ impl PublicKey {
     pub(crate) fn parse(text: &str) -> Result<Self, KeyError> {
         let bytes = STANDARD.decode(text.trim()).map_err(|_error| KeyError::NotBase64)?;
         let found = bytes.len();
-        let bytes = bytes.try_into().map_err(|_| KeyError::Length { expected: "32", found })?;
+        let bytes =
+            bytes.try_into().map_err(|_bytes| KeyError::Length { expected: "32", found })?;
         Self::from_bytes(&bytes)
     }
 
@@ -71,6 +72,7 @@ impl fmt::Debug for PublicKey {
 
 /// A key of a subscriber, as a registry lists it or an operator pins it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "`unique_key` is the protocol's word")]
 pub(crate) struct Key {
     /// Its id among the subscriber's keys; `None` where the registry gives none.
     pub(crate) unique_key: Option<String>,

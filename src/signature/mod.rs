@@ -17,13 +17,17 @@ mod key;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub(crate) use header::{Authorization, Times, Window};
+use crate::words::{Cause, Outside, SubscriberId, Untrusted};
+
+#[cfg(fuzzing)]
+pub(crate) use header::Times;
+pub(crate) use header::{Authorization, Window};
 pub(crate) use key::{Key, KeyError, PrivateKey, PublicKey};
 
 /// What a 401 asks for besides the realm: the parts that a signature covers.
 pub(crate) const COVERED: &str = "(created) (expires) digest";
 
-/// Returns the digest of a body: BLAKE2b with 64 bytes of output, in base64.
+/// Returns the digest of a body: `BLAKE2b` with 64 bytes of output, in base64.
 pub(crate) fn digest(body: &[u8]) -> String {
     STANDARD.encode(blake2b_simd::blake2b(body).as_bytes())
 }
@@ -37,6 +41,26 @@ pub(crate) fn signing_string(created: &str, expires: &str, digest: &str) -> Stri
 pub(crate) fn verify(authorization: &Authorization, key: &PublicKey, body: &[u8]) -> bool {
     let signed = authorization.signing_string(&digest(body));
     key.verify(signed.as_bytes(), authorization.signature())
+}
+
+/// Checks that the subscriber that signed is the one that the context names as the seller.
+///
+/// Beckn's onix checks the same; a subscriber could otherwise speak for any other. A context that
+/// names none is left to the rules.
+///
+/// # Errors
+/// It is another one.
+pub(crate) fn check_seller(signer: &SubscriberId, bpp_id: Option<&str>) -> Result<(), Untrusted> {
+    let Some(bpp_id) = bpp_id.filter(|id| !id.trim().is_empty()) else { return Ok(()) };
+    if SubscriberId::new(bpp_id) == *signer {
+        return Ok(());
+    }
+    let message = format!(
+        "expected a signature by context.bpp_id (`{}`), found one by `{}`",
+        Outside(bpp_id),
+        Outside(signer.as_str())
+    );
+    Err(Untrusted::new(Cause::SignerIsNotBppId, message))
 }
 
 #[cfg(test)]

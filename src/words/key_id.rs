@@ -79,9 +79,14 @@ impl PinnedKey {
     }
 }
 
+/// Writes it as it is read, uncut: what is shown is put into settings.
 impl fmt::Display for PinnedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}|{}", self.id, STANDARD.encode(self.public))
+        write!(f, "{}|", self.id.subscriber)?;
+        if let Some(unique_key) = &self.id.unique_key {
+            write!(f, "{unique_key}|")?;
+        }
+        f.write_str(&STANDARD.encode(self.public))
     }
 }
 
@@ -100,8 +105,10 @@ mod tests {
 
     #[test]
     fn a_pinned_key_is_read_as_it_is_written() {
-        let text = "seller.example|key-1|awGPjRK6i/Vg/lWr+0xObclVxlwZXvTjWYtlu6NeOHk=";
-        assert_eq!(PinnedKey::parse(text).unwrap().to_string(), text);
+        for id in ["seller.example|key-1".to_owned(), format!("{}|key-1", "x".repeat(200))] {
+            let text = format!("{id}|awGPjRK6i/Vg/lWr+0xObclVxlwZXvTjWYtlu6NeOHk=");
+            assert_eq!(PinnedKey::parse(&text).unwrap().to_string(), text);
+        }
         for broken in [
             "seller.example|awGPjRK6i/Vg/lWr+0xObclVxlwZXvTjWYtlu6NeOHk=",
             "seller.example|key-1|awGPjRK6i/Vg/lWr+0xObclVxlwZXvTjWYtlu6NeOA==",

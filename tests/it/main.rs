@@ -13,5 +13,6 @@ mod harness;
 mod life;
 mod misbehaved;
 mod readme;
-mod trust;
 mod seller;
+mod signing;
+mod trust;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use self::placeholders::Values;
 use super::Failure;
-use super::check::read;
 use super::events::action;
+use super::input;
 use super::seller::{Exchange, Seller, SellerArguments};
 use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
@@ -76,7 +76,7 @@ async fn send(config: &Config, arguments: &Arguments) -> Result<bool, Failure> {
     let connection = seller.mock()?.connect().await?;
     let mut accepted = true;
     for file in &arguments.files {
-        let body = read(file, config.http.body_limit_bytes)?;
+        let body = input::body(file, config.http.body_limit_bytes)?;
         accepted &= send_one(arguments, &seller, &connection, file, body).await?;
     }
     Ok(accepted)

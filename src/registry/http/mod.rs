@@ -8,17 +8,14 @@
 //! - No text that a registry sent goes into an error; neither does the URL, which may hold a token.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::record::{self, Reading};
-use super::{Api, OpenError, RegistryOptions, Signer};
+use super::{Api, OpenError, RegistryOptions, Signer, tls};
 use crate::words::SubscriberId;
 
 /// How long a signature of ours is valid, in seconds.
@@ -71,14 +68,16 @@ impl Client {
     /// The settings do not fit together, or there are no certificates to trust.
     pub(super) fn open(options: &RegistryOptions) -> Result<Self, OpenError> {
         let url = parse(&options.url)?;
-        let is_near = is_loopback(&url);
+        let is_near = tls::is_loopback(url.host_str().unwrap_or_default());
         if url.scheme() == "http" && !is_near {
             tracing::warn!(
                 host = url.host_str(),
                 "keys are looked up over plain http: who is between can give any key for anybody's"
             );
         }
-        let tls = if url.scheme() == "https" { trusting_the_system()? } else { trusting_nobody()? };
+        let is_https = url.scheme() == "https";
+        let tls = if is_https { tls::trusting_the_system() } else { tls::trusting_nobody() };
+        let tls = tls.map_err(OpenError::Tls)?;
         Self::new(options, tls)
     }
 
@@ -98,7 +97,7 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false);
         // A proxy that the environment names is for what is far.
-        if is_loopback(&url) {
+        if tls::is_loopback(url.host_str().unwrap_or_default()) {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|source| OpenError::Http(source.without_url()))?;
@@ -211,32 +210,6 @@ fn parse(text: &str) -> Result<Url, OpenError> {
         return wrong("it holds a user or a password");
     }
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-type TlsBuilder = rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>;
-
-fn tls() -> Result<TlsBuilder, OpenError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(OpenError::Tls)
-}
-
-fn trusting_the_system() -> Result<rustls::ClientConfig, OpenError> {
-    let tls = tls()?.with_platform_verifier().map_err(OpenError::Tls)?;
-    Ok(tls.with_no_client_auth())
-}
-
-/// For plain http: without a configuration of ours the client would ask for the process's default.
-fn trusting_nobody() -> Result<rustls::ClientConfig, OpenError> {
-    let nobody = rustls::RootCertStore::empty();
-    Ok(tls()?.with_root_certificates(nobody).with_no_client_auth())
 }
 
 #[cfg(test)]

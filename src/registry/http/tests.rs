@@ -7,9 +7,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::{Api, Client, Error, tls, trusting_nobody};
+use super::{Api, Client, Error};
 use crate::registry::record::Reading;
-use crate::registry::{OpenError, RegistryOptions, Signer};
+use crate::registry::{OpenError, RegistryOptions, Signer, tls};
 use crate::signature::PrivateKey;
 use crate::words::{Chain, KeyId};
 
@@ -133,7 +133,7 @@ async fn tls_server() -> (SocketAddr, JoinSet<()>, rustls::ClientConfig) {
     });
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let trusting = tls().unwrap().with_root_certificates(roots).with_no_client_auth();
+    let trusting = tls::with_ring().unwrap().with_root_certificates(roots).with_no_client_auth();
     (address, tasks, trusting)
 }
 
@@ -147,7 +147,7 @@ async fn tls_works_with_a_certificate_that_is_trusted_and_with_no_other() {
     };
     let trusted = look_up(trusting).await;
     assert!(matches!(trusted, Ok(Reading::NotThere)), "{trusted:?}");
-    let nobody = look_up(trusting_nobody().unwrap()).await;
+    let nobody = look_up(tls::trusting_nobody().unwrap()).await;
     assert!(matches!(nobody, Err(Error::Exchange(_))), "{nobody:?}");
     // A machine without any certificates cannot open the client at all.
     match Client::open(&options) {

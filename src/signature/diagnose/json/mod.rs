@@ -77,7 +77,7 @@ impl Recipe {
             Layout::Minified => "without spaces and line ends",
             Layout::Spaced => "with a space after each comma and colon (Python's `json.dumps`)",
             Layout::Indented("\t") => "indented by tabs",
-            Layout::Indented(unit) if unit == "  " => "indented by 2 spaces",
+            Layout::Indented("  ") => "indented by 2 spaces",
             Layout::Indented(_) => "indented by 4 spaces",
         };
         let strings = match (self.strings, self.values) {

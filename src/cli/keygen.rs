@@ -1,0 +1,81 @@
+//! `keygen`: a new key pair, to register and to sign with.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::Failure;
+use crate::signature::PrivateKey;
+use crate::words::{KeyId, Outside, PinnedKey};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Whose key it will be: prints it as `signature.pinned_keys` takes it, too
+    #[arg(long, value_name = "SUBSCRIBER|UNIQUE_KEY", value_parser = key_id)]
+    key_id: Option<KeyId>,
+
+    /// Write the private key into this new file, which only its owner can read, instead of
+    /// printing it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let key = new_key()?;
+    if let Some(file) = &arguments.out {
+        keep(&key, file)?;
+        println!("private key  in {}, for its owner only", file.display());
+    } else {
+        println!("private key  {}", key.seed());
+    }
+    println!("public key   {}", key.public());
+    if let Some(id) = &arguments.key_id {
+        println!("pinned key   {}", pinned(id, &key));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a key of the system's random bytes.
+pub(super) fn new_key() -> Result<PrivateKey, Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| format!("the system gives no random bytes: {error}"))?;
+    Ok(PrivateKey::from_seed(&seed))
+}
+
+/// Writes the key as a setting takes it, uncut.
+fn pinned(id: &KeyId, key: &PrivateKey) -> String {
+    let public = *key.public().as_bytes();
+    PinnedKey { id: id.clone(), public }.to_string()
+}
+
+/// Keeps the private key; an existing file is never touched, for a lost key cannot be had back.
+fn keep(key: &PrivateKey, file: &Path) -> Result<(), Failure> {
+    let failed = |error| format!("could not write the private key to {}: {error}", file.display());
+    let mut open = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(failed)?;
+    let written = writeln!(open, "{}", key.seed()).and_then(|()| open.sync_all());
+    if let Err(error) = written {
+        // Half a key would only be in the way of the next try; that it stays is told by then.
+        let _ = fs::remove_file(file);
+        return Err(failed(error).into());
+    }
+    Ok(())
+}
+
+/// Reads whose key it is, as it can stand in a header.
+pub(super) fn key_id(text: &str) -> Result<KeyId, String> {
+    let is_fit = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
+    KeyId::parse(text).filter(|_| is_fit).ok_or_else(|| {
+        format!(
+            "expected SUBSCRIBER|UNIQUE_KEY in visible ASCII without quotes and backslashes, found `{}`",
+            Outside(text)
+        )
+    })
+}
