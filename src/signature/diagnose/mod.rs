@@ -44,6 +44,10 @@ pub(crate) struct Evidence<'a> {
 }
 
 /// The longest body that is diagnosed beside the work of a receiver; real ones have some kB.
+///
+/// Measured on one of two busy cores, release build: 5 ms for a callback of 11 kB that nothing
+/// fits, 16 to 29 ms for the worst bodies of this length (lists of numbers as `1e9`). That is too
+/// long for a thread that serves requests.
 pub(crate) const LONGEST_BODY: usize = 64 * 1024;
 
 /// The most strings that are verified; a test counts them.
