@@ -14,7 +14,7 @@ use crate::receiver::keys;
 use crate::receiver::options::window;
 use crate::registry::Missing;
 use crate::signature::diagnose::{Evidence, explain};
-use crate::signature::{self, Authorization, Key, PublicKey};
+use crate::signature::{self, Authorization, Key, PublicKey, Window};
 use crate::words::{Cause, KeyId, Outside, Untrusted};
 
 #[derive(Debug, clap::Args)]
@@ -102,7 +102,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
                 Some(text) => given(text)?,
                 None => from_settings(config, authorization.key_id(), at)?,
             };
-            judge(config, file, &authorization, found, &body, at)
+            judge(file, &authorization, found, &body, &Moment { at, window: window(config) })
         }
         Err(unread) => Report {
             file,
@@ -129,6 +129,12 @@ fn header(arguments: &Arguments) -> Result<String, Failure> {
     let name = "authorization:";
     let has_name = value.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     Ok(if has_name { value[name.len()..].to_owned() } else { value })
+}
+
+/// When a signature is judged, and what its times may be then.
+struct Moment {
+    at: DateTime<Utc>,
+    window: Window,
 }
 
 /// Takes the key that was given.
@@ -169,17 +175,17 @@ fn from_settings(config: &Config, id: &KeyId, at: DateTime<Utc>) -> Result<Found
 
 /// Judges times, key and signature apart: one that came too late may still be by the right key.
 fn judge(
-    config: &Config,
     file: String,
     authorization: &Authorization,
     found: Found,
     body: &[u8],
-    at: DateTime<Utc>,
+    moment: &Moment,
 ) -> Report {
+    let Moment { at, window } = *moment;
     let Found { named, all, wrong } = found;
     let (id, times) = (authorization.key_id(), authorization.times());
     let mut failures: Vec<Untrusted> = Vec::new();
-    failures.extend(times.check(at, window(config)).err());
+    failures.extend(times.check(at, window).err());
     failures.extend(wrong);
     let matches = named.is_some_and(|key| signature::verify(authorization, &key, body));
     if let (Some(key), false) = (&named, matches) {

@@ -271,12 +271,12 @@ settings! {
     registry: Registry {
         /// The whole URL of the look-up, with its path: networks differ in it. "" asks nobody.
         url: String = String::new(), "url", URL;
-        /// What it speaks: "ondc_v2" (/v2.0/lookup, our request is signed), "ondc" or "beckn"
+        /// What it speaks: `ondc_v2` (/v2.0/lookup, our request is signed), `ondc` or `beckn`
         /// (/lookup).
         api: RegistryApi = RegistryApi::Beckn, "api", ();
         /// The country that a look-up names; "" leaves it out.
         country: String = "IND".to_owned(), "country", COUNTRY;
-        /// Our own key at the registry, "subscriber id|unique key id": "ondc_v2" asks for it.
+        /// Our own key at the registry, `subscriber id|unique key id`; `ondc_v2` asks for it.
         key_id: String = String::new(), "key_id", KEY_ID;
         /// Its private key, Ed25519 in base64: the 32 bytes of the seed, or the 64 of seed and
         /// public key. Better kept in a file, or in the environment.

@@ -89,40 +89,34 @@ impl Intake {
             Ok(sender) => sender,
             Err(distrust) => return Err(turned_back(distrust, body)),
         };
-        let callback = match Callback::parse(&body) {
+        let arrival = Arrival { action, sender, body, now };
+        let callback = match Callback::parse(&arrival.body) {
             Ok(callback) => callback,
             Err(malformed) => {
-                let refused = Box::new(refused::as_malformed(&malformed, sender.as_ref()));
-                let entry = Entry::new(action, Callback::default(), sender, body, now);
-                return self.turn_away(refused, entry).await;
+                let refused = Box::new(refused::as_malformed(&malformed, arrival.sender.as_ref()));
+                return self.turn_away(refused, arrival.into_entry(Callback::default())).await;
             }
         };
-        if let Some(sender) = &sender
+        if let Some(sender) = &arrival.sender
             && let Err(distrust) =
                 self.trust.check_seller(sender, callback.context.bpp_id.as_deref(), now)
         {
-            return Err(turned_back(distrust, body));
+            return Err(turned_back(distrust, arrival.body));
         }
-        self.judge(action, callback, sender, body, now).await
+        self.judge(arrival, callback).await
     }
 
     /// Checks the rules, ours and then the buyer's, and keeps what they let through.
-    async fn judge(
-        &self,
-        action: Action,
-        callback: Callback,
-        sender: Option<Sender>,
-        body: Bytes,
-        now: DateTime<Utc>,
-    ) -> Result<Receipt, Rejection> {
+    async fn judge(&self, arrival: Arrival, callback: Callback) -> Result<Receipt, Rejection> {
+        let Arrival { action, now, .. } = arrival;
         let findings = self.rules.check(action, &callback, now);
-        let origin = Origin::of(sender.as_ref(), &callback);
+        let origin = Origin::of(arrival.sender.as_ref(), &callback);
         let mut refused = refused::by_ours(&findings, origin);
         let mut skipped = false;
         if refused.is_none() && !self.buyer_rules.is_empty() {
             (refused, skipped) = self.ask_buyer(action, &callback, origin).await;
         }
-        let mut entry = Entry::new(action, callback, sender, body, now);
+        let mut entry = arrival.into_entry(callback);
         entry.event.warnings = findings.enforced;
         entry.event.warnings.extend(findings.warnings);
         if skipped {
@@ -192,35 +186,38 @@ impl Intake {
     }
 }
 
+/// A callback that came from someone who may post.
+struct Arrival {
+    action: Action,
+    /// Who signed it; `None` for one that is accepted unverified.
+    sender: Option<Sender>,
+    body: Bytes,
+    now: DateTime<Utc>,
+}
+
 /// A callback on its way into the inbox.
 struct Entry {
     record: Record,
     event: Box<OrderEvent>,
 }
 
-impl Entry {
-    fn new(
-        action: Action,
-        callback: Callback,
-        sender: Option<Sender>,
-        body: Bytes,
-        now: DateTime<Utc>,
-    ) -> Self {
+impl Arrival {
+    fn into_entry(self, callback: Callback) -> Entry {
         let record = Record {
             message: callback.content.message.clone(),
             error: callback.content.error.clone(),
             standing: Standing::Pending,
         };
         let repaired = callback.shape.bom || callback.shape.trailing_comma.is_some();
-        let other_payload = rules::carries_another_payload(action, &callback);
-        let mut event = OrderEvent::new(action, callback, body, now);
-        event.sender = sender;
+        let other_payload = rules::carries_another_payload(self.action, &callback);
+        let mut event = OrderEvent::new(self.action, callback, self.body, self.now);
+        event.sender = self.sender;
         if repaired {
             event.flags.insert(Flag::Repaired);
         }
         if other_payload {
             event.flags.insert(Flag::OtherPayload);
         }
-        Self { record, event: Box::new(event) }
+        Entry { record, event: Box::new(event) }
     }
 }

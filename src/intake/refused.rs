@@ -75,7 +75,8 @@ pub(super) fn turned_back(distrust: Distrust, body: Bytes) -> Rejection {
         code: answer::INVALID_SIGNATURE.code.to_owned(),
         error_type: ErrorType::Core,
         path: String::new(),
-        message: why.message,
+        // With its name, so that whoever reads the answer finds it in the documents.
+        message: format!("{} ({})", why.message, why.cause.as_str()),
         seller: origin.seller(),
         verified: false,
     };

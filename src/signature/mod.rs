@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::words::{Cause, Outside, SubscriberId, Untrusted};
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub(crate) use header::Times;
 pub(crate) use header::{Authorization, Window};
 pub(crate) use key::{Key, KeyError, PrivateKey, PublicKey};
