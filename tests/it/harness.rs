@@ -349,13 +349,25 @@ impl Child {
                 command
             }
         };
+        command
+            .env("BECKN_RECEIVER_INBOX__PATH", directory.path().join("inbox"))
+            .envs(variables.iter().copied());
+        Self::spawn(command, directory).await
+    }
+
+    /// Starts `dev` in this directory.
+    pub(crate) async fn start_dev(directory: Arc<TempDir>, variables: &[(&str, &str)]) -> Self {
+        let mut command = binary();
+        command.arg("dev").envs(variables.iter().copied());
+        Self::spawn(command, directory).await
+    }
+
+    async fn spawn(mut command: std::process::Command, directory: Arc<TempDir>) -> Self {
         let mut process = command
             .current_dir(directory.path())
             .env("BECKN_RECEIVER_HTTP__LISTEN", "127.0.0.1:0")
             .env("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:0")
-            .env("BECKN_RECEIVER_INBOX__PATH", directory.path().join("inbox"))
             .env("BECKN_RECEIVER_INBOX__MIN_FREE_BYTES", "0")
-            .envs(variables.iter().copied())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .spawn()
@@ -379,7 +391,7 @@ impl Child {
             let Some(line) = line else { panic!("it ended: {}", log.join().unwrap()) };
             let told = |line: &str| line.split("http://").nth(1)?.split('/').next()?.parse().ok();
             match line.split_whitespace().next() {
-                Some("callbacks") => address = told(&line),
+                Some("callbacks" | "receiver") => address = told(&line),
                 Some("operations") => operations = told(&line),
                 _ => {}
             }

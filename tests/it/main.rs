@@ -7,6 +7,7 @@ mod callbacks;
 mod commands;
 mod crash;
 mod delivery;
+mod dev;
 mod examples;
 mod faults;
 mod harness;

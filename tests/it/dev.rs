@@ -1,0 +1,81 @@
+//! `dev`: a receiver, a registry and a seller in one process.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::harness::{Child, binary, on_status, post};
+
+fn trigger(directory: &Path, arguments: &[&str]) -> Output {
+    binary().current_dir(directory).arg("trigger").args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn accepted(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}{told}");
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seller_in_another_terminal_is_verified() {
+    let place = Arc::new(TempDir::new().unwrap());
+    let network = Child::start_dev(Arc::clone(&place), &[]).await;
+    let printed = accepted(&trigger(place.path(), &["on_status", "--state", "Packed"]));
+    assert!(printed.contains("signed mock-bpp.local|key-1"), "{printed}");
+    accepted(&trigger(place.path(), &["on_track", "--dialect", "ondc-2.0"]));
+    let unsigned = post(network.address, "/on_status", on_status("t", "m", "x").as_bytes()).await;
+    assert_eq!(unsigned.status, 401, "{unsigned}");
+    let (events, log) = network.end().await;
+    let verified = events.iter().filter(|line| line.contains(" mock-bpp.local ")).count();
+    assert_eq!(verified, 2, "{events:#?}");
+    assert!(events.iter().all(|line| line.contains(" verified ")), "{events:#?}");
+    assert!(log.contains("signature.missing"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_data_lies_in_a_directory_of_its_own_and_outlives_it() {
+    let place = Arc::new(TempDir::new().unwrap());
+    let first = Child::start_dev(Arc::clone(&place), &[]).await;
+    accepted(&trigger(place.path(), &["on_status"]));
+    let file = place.path().join("beckn-dev/seller.json");
+    let seller: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(seller["key_id"], "mock-bpp.local|key-1");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let (_, log) = first.end().await;
+    assert!(!log.contains(seller["private_key"].as_str().unwrap()), "{log}");
+    let second = Child::start_dev(Arc::clone(&place), &[]).await;
+    let again: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(again["private_key"], seller["private_key"], "the key is kept");
+    assert_eq!(again["receiver"], format!("http://{}", second.address));
+    accepted(&trigger(place.path(), &["on_status"]));
+    second.end_quietly().await;
+    let entries: Vec<String> = std::fs::read_dir(place.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(entries, ["beckn-dev"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_override_its_settings() {
+    let place = Arc::new(TempDir::new().unwrap());
+    let optional = [("BECKN_RECEIVER_SIGNATURE__MODE", "optional")];
+    let network = Child::start_dev(Arc::clone(&place), &optional).await;
+    accepted(&trigger(place.path(), &["on_status", "--unsigned"]));
+    let (events, _) = network.end().await;
+    assert!(events[0].contains(" unverified "), "{events:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_it_trigger_says_what_to_do() {
+    let place = TempDir::new().unwrap();
+    let output = trigger(place.path(), &["on_status"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("beckn-receiver dev") && told.contains("--key-file"), "{told}");
+}
