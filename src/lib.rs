@@ -10,8 +10,8 @@
 //! # The life of a callback
 //! 1. `http::callbacks` takes a POST within bounds, as raw bytes; the last segment of the path is
 //!    the [`Action`].
-//! 2. `intake` parses the bytes into a [`Callback`] (typed models, lax about types), checks the
-//!    rules, and appends the event to the inbox.
+//! 2. `intake` verifies who signed these bytes, parses them into a [`Callback`] (typed models, lax
+//!    about types), checks the rules, and appends the event to the inbox.
 //! 3. The `inbox`'s writer commits what waits as one group and syncs it to the disk; it gives each
 //!    event its id and its place in the log, and finds the duplicates.
 //! 4. Only then the seller is answered `{"message":{"ack":{"status":"ACK"}}}`; a rejection is a
