@@ -2,19 +2,25 @@
 //! callback, from the router to the ACK, and to hand its event to a handler that does nothing.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::http::Request;
-use beckn_receiver::{Action, Config, HandlerError, OrderEvent, OrderEventHandler, Receiver};
+use axum::http::header::AUTHORIZATION;
+use beckn_receiver::config::SignatureMode;
+use beckn_receiver::{
+    Action, Config, HandlerError, OrderEvent, OrderEventHandler, PinnedKey, Receiver, SubscriberId,
+};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::answer::ACK;
+use crate::sign::Seller;
 use crate::template::Template;
 
 /// So many callbacks are posted at the same time: they share commits, as under load.
@@ -28,6 +34,7 @@ pub struct Acceptor {
     handled: Arc<Semaphore>,
     template: Template,
     path: String,
+    seller: Option<Seller>,
     posted: u64,
 }
 
@@ -42,7 +49,8 @@ impl OrderEventHandler for Count {
 }
 
 impl Acceptor {
-    /// Starts a receiver with the default settings whose inbox lies in `directory`.
+    /// Starts a receiver with the default settings whose inbox lies in `directory`. With a seller,
+    /// signatures are required, the seller's key is pinned and the callbacks are signed.
     ///
     /// # Errors
     /// The receiver does not start, or the body has no ids.
@@ -50,28 +58,44 @@ impl Acceptor {
         directory: &Path,
         action: Action,
         body: &str,
+        seller: Option<Seller>,
     ) -> Result<Acceptor, Box<dyn Error>> {
         let mut config = Config::default();
         directory.clone_into(&mut config.inbox.path);
+        if let Some(seller) = &seller {
+            config.signature.mode = SignatureMode::Required;
+            config.subscriber_ids = vec![SubscriberId::new("buyer.example")];
+            config.signature.pinned_keys.extend(PinnedKey::parse(&seller.pinned()));
+        }
         let handled = Arc::new(Semaphore::new(0));
         let receiver = Receiver::builder(config).start(Count(Arc::clone(&handled))).await?;
         let router = receiver.router();
         let path = format!("/{action}");
-        let template = Template::new("localhost", &path, body)?;
-        Ok(Acceptor { receiver, router, handled, template, path, posted: 0 })
+        let template = Template::new("localhost", &path, body, None)?;
+        Ok(Acceptor { receiver, router, handled, template, path, seller, posted: 0 })
     }
 
-    /// Returns requests for `count` callbacks, each a transaction of its own.
+    /// Returns requests for `count` callbacks, each a transaction of its own. They are made on a
+    /// thread of their own, for what they cost is the seller's.
     ///
     /// # Errors
     /// The path is none.
     pub fn requests(&mut self, count: u32) -> Result<Vec<Request<Body>>, Box<dyn Error>> {
+        let made = std::thread::scope(|scope| scope.spawn(|| self.make(count)).join());
+        Ok(made.map_err(|_panic| "the thread that makes the requests panicked")??)
+    }
+
+    fn make(&mut self, count: u32) -> Result<Vec<Request<Body>>, axum::http::Error> {
         let mut requests = Vec::new();
         for _ in 0..count {
             self.posted += 1;
             let body = self.template.patched_body(1, self.posted, self.posted);
-            let body = Body::from(Bytes::copy_from_slice(body));
-            requests.push(Request::post(&self.path).body(body)?);
+            let mut request = Request::post(&self.path);
+            if let Some(seller) = &self.seller {
+                let signature = seller.sign_in_base64(body);
+                request = request.header(AUTHORIZATION, seller.authorization(&signature));
+            }
+            requests.push(request.body(Body::from(Bytes::copy_from_slice(body)))?);
         }
         Ok(requests)
     }
@@ -107,4 +131,16 @@ impl Acceptor {
     pub async fn shutdown(self) {
         self.receiver.shutdown().await;
     }
+}
+
+/// Returns the action with which a sample's name begins.
+///
+/// # Errors
+/// It begins with none.
+pub fn action_of(payload: &Path) -> Result<Action, Box<dyn Error>> {
+    let name = payload.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let of_name = |action: &Action| name.starts_with(action.as_str());
+    // `on_issue_status` begins with `on_issue`: the longest name is the right one.
+    let action = Action::ALL.into_iter().filter(of_name).max_by_key(|action| action.as_str().len());
+    action.ok_or_else(|| format!("the name `{name}` does not begin with an action").into())
 }

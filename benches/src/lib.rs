@@ -1,9 +1,10 @@
-//! What the benchmark binaries share: request templates, answers, CPU time of a process, a receiver
-//! without sockets.
+//! What the benchmark binaries share: request templates, signatures, answers, CPU time of a process,
+//! a receiver without sockets.
 //!
 //! `benches/run` is the entry point: it compares the receiver with the floor, side by side.
 
 pub mod accept;
 pub mod answer;
 pub mod process;
+pub mod sign;
 pub mod template;

@@ -1,8 +1,10 @@
-//! CPU time of another process, from `/proc`.
+//! CPU time: of another process, from `/proc`, and of a thread of this one.
 
 use std::fs;
 use std::io;
 use std::time::Duration;
+
+use rustix::time::ClockId;
 
 /// Linux counts the times in `/proc/<pid>/stat` in hundredths of a second, on every architecture
 /// that Rust runs on (`USER_HZ`).
@@ -17,6 +19,16 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
     ticks(&stat).map(|ticks| TICK * ticks).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Returns the CPU time that this thread has used: another clock than the wall's where others use
+/// the machine as well.
+///
+/// # Panics
+/// Never: a time that was used is not negative.
+pub fn cpu_time_of_this_thread() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    time.try_into().expect("a time that was used is not negative")
+}
+
 fn ticks(stat: &str) -> Option<u32> {
     // The second field is the name in brackets, which may hold blanks and brackets itself.
     let (_, fields) = stat.rsplit_once(") ")?;
@@ -27,7 +39,10 @@ fn ticks(stat: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_time, ticks};
+    use std::hint::black_box;
+    use std::time::Duration;
+
+    use super::{cpu_time, cpu_time_of_this_thread, ticks};
 
     #[test]
     fn user_and_system_time_are_read_behind_any_name() {
@@ -35,6 +50,21 @@ mod tests {
         assert_eq!(ticks(&format!("42 (floor) {rest}")), Some(75));
         assert_eq!(ticks(&format!("42 (a ) b) {rest}")), Some(75));
         assert_eq!(ticks("42 (floor) S 1"), None);
+    }
+
+    #[test]
+    fn a_thread_that_computes_uses_time_and_one_that_sleeps_does_not() {
+        let used = |work: fn()| {
+            let before = cpu_time_of_this_thread();
+            work();
+            cpu_time_of_this_thread().saturating_sub(before)
+        };
+        let computing = used(|| {
+            black_box((0..10_000_000_u64).fold(0, |sum, number| black_box(sum ^ number)));
+        });
+        let sleeping = used(|| std::thread::sleep(Duration::from_millis(20)));
+        assert!(computing > Duration::ZERO);
+        assert!(sleeping < Duration::from_millis(20), "{sleeping:?}");
     }
 
     #[test]

@@ -2,14 +2,18 @@
 
 use std::fmt;
 
+use crate::sign::{self, Seller};
+
 /// How long the patched ids are: that of a UUID.
 const ID_LENGTH: usize = 36;
 
-/// An HTTP request with places for a `message_id` and a `transaction_id`.
+/// An HTTP request with places for a `message_id` and a `transaction_id`, and for a signature.
 #[derive(Debug, Clone)]
 pub struct Template {
     bytes: Vec<u8>,
     body_at: usize,
+    /// `None` for requests that are not signed.
+    signature_at: Option<usize>,
     message_id_at: usize,
     transaction_id_at: usize,
 }
@@ -28,23 +32,34 @@ impl std::error::Error for MissingId {}
 
 impl Template {
     /// Builds the request that posts `body` to `path`; the ids in it get the length of a UUID.
+    /// Has an `Authorization` header when there is a seller to sign.
     ///
     /// # Errors
     /// When the body has no `transaction_id` or no `message_id` (or `transactionId`, `messageId`).
-    pub fn new(host: &str, path: &str, body: &str) -> Result<Template, MissingId> {
+    pub fn new(
+        host: &str,
+        path: &str,
+        body: &str,
+        seller: Option<&Seller>,
+    ) -> Result<Template, MissingId> {
         let blank = "0".repeat(ID_LENGTH);
         let body = replace_text(body, ["transaction_id", "transactionId"], &blank)?;
         let body = replace_text(&body, ["message_id", "messageId"], &blank)?;
+        let blank_signature = "A".repeat(sign::LENGTH);
+        let authorization = seller.map_or(String::new(), |seller| {
+            format!("authorization: {}\r\n", seller.authorization(&blank_signature))
+        });
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
+             {authorization}content-length: {}\r\n\r\n",
             body.len()
         );
+        let signature_at = head.find(&blank_signature);
         let at = |keys: [&'static str; 2]| text_under(&body, keys).map(|at| head.len() + at.start);
         let (transaction_id_at, message_id_at) =
             (at(["transaction_id", "transactionId"])?, at(["message_id", "messageId"])?);
         let bytes = format!("{head}{body}").into_bytes();
-        Ok(Template { bytes, body_at: head.len(), message_id_at, transaction_id_at })
+        Ok(Template { bytes, body_at: head.len(), signature_at, message_id_at, transaction_id_at })
     }
 
     /// Returns the request with the ids that belong to these numbers.
@@ -54,6 +69,16 @@ impl Template {
         write_id(&mut self.bytes[self.transaction_id_at..][..ID_LENGTH], run, transaction);
         write_id(&mut self.bytes[self.message_id_at..][..ID_LENGTH], run, message);
         &self.bytes
+    }
+
+    /// Returns the request with these ids and this signature.
+    ///
+    /// # Panics
+    /// The template was built without a seller, or the signature is not 64 bytes in base64.
+    pub fn signed(&mut self, run: u64, transaction: u64, message: u64, signature: &str) -> &[u8] {
+        let at = self.signature_at.expect("the template has a place for a signature");
+        self.bytes[at..][..sign::LENGTH].copy_from_slice(signature.as_bytes());
+        self.patched(run, transaction, message)
     }
 
     /// Returns the body with the ids that belong to these numbers.
@@ -108,6 +133,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::{MissingId, Template};
+    use crate::sign::Seller;
 
     const BODY: &str =
         r#"{"context": {"transaction_id": "t", "message_id": "m-é"}, "message": {}}"#;
@@ -124,7 +150,7 @@ mod tests {
 
     #[test]
     fn each_number_gives_an_id_of_its_own_and_the_rest_stays() {
-        let mut template = Template::new("localhost", "/on_status", BODY).unwrap();
+        let mut template = Template::new("localhost", "/on_status", BODY, None).unwrap();
         let mut seen = HashSet::new();
         for number in [0, 1, 15, 16, 255, 1 << 40, u64::MAX] {
             let (transaction, message) = ids(template.patched(7, 3, number));
@@ -136,19 +162,31 @@ mod tests {
 
     #[test]
     fn another_run_gives_other_ids() {
-        let mut template = Template::new("localhost", "/on_status", BODY).unwrap();
+        let mut template = Template::new("localhost", "/on_status", BODY, None).unwrap();
         assert_ne!(ids(template.patched(1, 1, 1)), ids(template.patched(2, 1, 1)));
+    }
+
+    #[test]
+    fn the_signature_stands_in_the_header_and_belongs_to_the_body() {
+        let seller = Seller::new(&[7; 32], "seller.example|key-1").unwrap();
+        let mut template = Template::new("localhost", "/on_status", BODY, Some(&seller)).unwrap();
+        let signature = seller.sign_in_base64(template.patched_body(1, 2, 3));
+        let request = String::from_utf8(template.signed(1, 2, 3, &signature).to_vec()).unwrap();
+        let header = format!("\r\nauthorization: {}\r\n", seller.authorization(&signature));
+        assert!(request.contains(&header), "{request}");
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        assert_eq!(seller.sign_in_base64(body.as_bytes()), signature);
     }
 
     #[test]
     fn the_spelling_of_beckn_2_is_found() {
         let body = r#"{"context":{"transactionId":"t","messageId":"m"}}"#;
-        assert!(Template::new("localhost", "/on_status", body).is_ok());
+        assert!(Template::new("localhost", "/on_status", body, None).is_ok());
     }
 
     #[test]
     fn a_body_without_an_id_is_refused() {
-        let error = Template::new("localhost", "/", r#"{"transaction_id":"t"}"#).unwrap_err();
+        let error = Template::new("localhost", "/", r#"{"transaction_id":"t"}"#, None).unwrap_err();
         assert_eq!(error, MissingId("message_id"));
     }
 }

@@ -4,15 +4,16 @@
 
 use std::alloc::System;
 use std::error::Error;
-use std::ffi::OsStr;
 use std::fs;
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use beckn_receiver::{Action, OrderEvent};
-use beckn_receiver_benches::accept::{AT_ONCE, Acceptor};
+use beckn_receiver_benches::accept::{AT_ONCE, Acceptor, action_of};
+use beckn_receiver_benches::sign::{self, Seller};
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
+use ed25519_dalek::Signature;
 use serde::de::IgnoredAny;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 
@@ -29,7 +30,7 @@ struct Arguments {
     /// How many times.
     #[arg(long, default_value_t = 1024)]
     times: u32,
-    /// Where the inbox of `accept` lies; a folder that is not there yet.
+    /// Where the inbox of `accept` and `signed` lies; a folder that is not there yet.
     #[arg(long, default_value = "instructions-inbox")]
     inbox: PathBuf,
 }
@@ -40,8 +41,12 @@ enum Work {
     Json,
     /// Read the callback into the typed event that a handler gets.
     Parse,
+    /// Digest the body and verify its signature, with the key decoded: the floor of verifying.
+    Verify,
     /// Accept the callback: from the router to the ACK and through a handler that does nothing.
     Accept,
+    /// The same for a signed callback, where signatures are required.
+    Signed,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -55,7 +60,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             let body = Bytes::from(body);
             repeat(times, || parse(action, &body))?
         }
-        Work::Accept => accept(action, &body, &arguments)?,
+        Work::Verify => {
+            let seller = seller()?;
+            let signature = seller.sign(body.as_bytes());
+            repeat(times, || verify(&seller, &signature, body.as_bytes()))?
+        }
+        Work::Accept => accept(action, &body, &arguments, None)?,
+        Work::Signed => accept(action, &body, &arguments, Some(seller()?))?,
     };
     let each = |total: usize| {
         f64::from(u32::try_from(total).unwrap_or(u32::MAX)) / f64::from(times.max(1))
@@ -94,11 +105,27 @@ fn parse(action: Action, body: &Bytes) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn accept(action: Action, body: &str, arguments: &Arguments) -> Result<Stats, Box<dyn Error>> {
+/// Returns the seller of the samples, with a key like any other.
+fn seller() -> Result<Seller, Box<dyn Error>> {
+    Seller::new(&[7; 32], "seller.example|key-1")
+}
+
+#[inline(never)]
+fn verify(seller: &Seller, signature: &Signature, body: &[u8]) -> Result<(), Box<dyn Error>> {
+    let signed = seller.signing_string(&sign::digest(black_box(body)));
+    Ok(seller.public().verify_strict(signed.as_bytes(), signature)?)
+}
+
+fn accept(
+    action: Action,
+    body: &str,
+    arguments: &Arguments,
+    seller: Option<Seller>,
+) -> Result<Stats, Box<dyn Error>> {
     // One thread for all requests: how they are spread over several differs between runs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut acceptor = Acceptor::start(&arguments.inbox, action, body).await?;
+        let mut acceptor = Acceptor::start(&arguments.inbox, action, body, seller).await?;
         let warm_up = acceptor.requests(AT_ONCE)?;
         acceptor.post(warm_up).await?;
         // Made before counting: they are the seller's.
@@ -109,13 +136,4 @@ fn accept(action: Action, body: &str, arguments: &Arguments) -> Result<Stats, Bo
         acceptor.shutdown().await;
         Ok(used)
     })
-}
-
-/// Returns the action with which a sample's name begins.
-fn action_of(payload: &Path) -> Result<Action, Box<dyn Error>> {
-    let name = payload.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let of_name = |action: &Action| name.starts_with(action.as_str());
-    // `on_issue_status` begins with `on_issue`: the longest name is the right one.
-    let action = Action::ALL.into_iter().filter(of_name).max_by_key(|action| action.as_str().len());
-    action.ok_or_else(|| format!("the name `{name}` does not begin with an action").into())
 }

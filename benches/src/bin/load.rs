@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use beckn_receiver_benches::answer::{self, Verdict};
 use beckn_receiver_benches::process;
+use beckn_receiver_benches::sign::Seller;
 use beckn_receiver_benches::template::Template;
 use clap::Parser;
 use hdrhistogram::Histogram;
@@ -49,6 +50,18 @@ struct Arguments {
     /// The server's process, to report its CPU time for each request.
     #[arg(long)]
     pid: Option<u32>,
+    /// A file with the seller's key in base64: every callback is signed, before the clock starts.
+    #[arg(long, value_name = "KEYFILE", requires = "key_id")]
+    sign: Option<PathBuf>,
+    /// Whose key it is, `subscriber id|unique key id`.
+    #[arg(long)]
+    key_id: Option<String>,
+    /// How many callbacks are signed; when they do not last until the end, the run fails.
+    #[arg(long, default_value_t = 100_000)]
+    presigned: u64,
+    /// Print the key as a receiver pins it, and post nothing.
+    #[arg(long, requires = "sign")]
+    pinned_key: bool,
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
@@ -59,6 +72,8 @@ struct Shared {
     run: u64,
     transactions: u64,
     posted: u64,
+    /// The signatures of the callbacks to come; `None` when they are not signed.
+    presigned: Option<Vec<String>>,
     until: Instant,
     counts: Counts,
 }
@@ -104,6 +119,10 @@ struct Report {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
+    if arguments.pinned_key {
+        println!("{}", seller(&arguments)?.ok_or("there is no key")?.pinned());
+        return Ok(());
+    }
     let report = LocalSet::new().run_until(measure(&arguments)).await?;
     if arguments.json {
         println!("{}", as_json(&report));
@@ -118,13 +137,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
     let body = fs::read_to_string(&arguments.payload)?;
-    let template = Template::new(&arguments.server.to_string(), &arguments.path, &body)?;
+    let seller = seller(arguments)?;
+    let host = arguments.server.to_string();
+    let mut template = Template::new(&host, &arguments.path, &body, seller.as_ref())?;
+    // Two runs against one inbox must not repeat their ids.
+    let run = u64::try_from(SystemTime::UNIX_EPOCH.elapsed()?.as_micros())?;
+    let transactions = arguments.transactions.max(1);
+    let presigned = seller.map(|seller| {
+        let mut sign = |message| {
+            seller.sign_in_base64(template.patched_body(run, message % transactions, message))
+        };
+        (1..=arguments.presigned).map(&mut sign).collect()
+    });
     let begin = Instant::now() + Duration::from_secs_f64(arguments.warm_up_seconds);
     let shared = Rc::new(RefCell::new(Shared {
-        // Two runs against one inbox must not repeat their ids.
-        run: u64::try_from(SystemTime::UNIX_EPOCH.elapsed()?.as_micros())?,
-        transactions: arguments.transactions.max(1),
+        run,
+        transactions,
         posted: 0,
+        presigned,
         until: begin + Duration::from_secs_f64(arguments.seconds),
         counts: Counts::new()?,
     }));
@@ -151,6 +181,11 @@ async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
     Ok(Report { counts, broken, elapsed, cpu })
 }
 
+fn seller(arguments: &Arguments) -> Result<Option<Seller>, Box<dyn Error>> {
+    let given = arguments.sign.as_deref().zip(arguments.key_id.as_deref());
+    given.map(|(file, key_id)| Seller::read(file, key_id)).transpose()
+}
+
 fn cpu_time(arguments: &Arguments) -> std::io::Result<Option<Duration>> {
     arguments.pid.map(process::cpu_time).transpose()
 }
@@ -170,7 +205,16 @@ async fn post_until_the_end(
             }
             shared.posted += 1;
             let (run, message) = (shared.run, shared.posted);
-            template.patched(run, message % shared.transactions, message)
+            let transaction = message % shared.transactions;
+            match &shared.presigned {
+                None => template.patched(run, transaction, message),
+                Some(signatures) => {
+                    let signature = usize::try_from(message - 1).ok();
+                    let signature = signature.and_then(|index| signatures.get(index));
+                    let signature = signature.ok_or("all that was signed is posted")?;
+                    template.signed(run, transaction, message, signature)
+                }
+            }
         };
         stream.write_all(request).await.map_err(|error| error.to_string())?;
         let verdict = read_answer(&mut stream, &mut buffer).await?;
