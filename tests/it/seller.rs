@@ -22,6 +22,13 @@ use crate::harness::{ACK, Recorder, TestReceiver, binary, sample};
 /// The private key of these tests, as a seed.
 const SEED: [u8; 32] = [7; 32];
 
+/// Returns the settings of a receiver that knows the seller of these tests.
+fn pinned() -> String {
+    let public = SigningKey::from_bytes(&SEED).verifying_key();
+    let public = STANDARD.encode(public.as_bytes());
+    format!("signature.pinned_keys = [\"mock-bpp.local|key-1|{public}\"]")
+}
+
 /// Runs the binary where no settings and no seller are, but for what the test put there.
 async fn run(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = binary();
@@ -158,7 +165,7 @@ async fn an_unsigned_trigger_reaches_the_handler_and_prints_two_lines() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_is_handed_over_once() {
     let recorder = Recorder::new();
-    let receiver = TestReceiver::start("", recorder.clone()).await;
+    let receiver = TestReceiver::start(&pinned(), recorder.clone()).await;
     let directory = TempDir::new().unwrap();
     seller_file(directory.path(), &format!("http://{}", receiver.address));
     let line = ["trigger", "on_status", "--duplicate", "3"];
@@ -174,7 +181,7 @@ async fn a_retry_is_handed_over_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_callbacks_step_through_one_orders_life() {
     let recorder = Recorder::new();
-    let receiver = TestReceiver::start("", recorder.clone()).await;
+    let receiver = TestReceiver::start(&pinned(), recorder.clone()).await;
     let directory = TempDir::new().unwrap();
     seller_file(directory.path(), &format!("http://{}", receiver.address));
     let line = ["trigger", "on_status", "--count", "8", "--transaction", "t-1", "--json"];

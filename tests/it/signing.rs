@@ -249,7 +249,6 @@ fn mistakes_say_what_was_expected_and_never_show_a_key() {
         assert!(told.contains(says), "{says}: {told}");
         assert!(!told.contains(&PRIVATE[..20]), "{told}");
     };
-    verify(&["--authorization", HEADER], 2, "--public-key");
     verify(&["--public-key", PUBLIC], 2, "--authorization");
     verify(
         &["--public-key", "abc=", "--authorization", HEADER],
