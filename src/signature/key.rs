@@ -134,11 +134,13 @@ impl PrivateKey {
     }
 
     /// Returns the public half.
+    #[cfg(any(feature = "mock", fuzzing, test))]
     pub(crate) fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key())
     }
 
     /// Returns the base64 of the seed: the secret itself.
+    #[cfg(any(feature = "cli", test))]
     pub(crate) fn seed(&self) -> String {
         STANDARD.encode(self.0.as_bytes())
     }
