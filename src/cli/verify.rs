@@ -194,7 +194,7 @@ fn judge(
     // What is no JSON names no seller; a receiver refuses it for that.
     if let (true, Ok(callback)) = (matches, Callback::parse(body)) {
         let bpp_id = callback.context.bpp_id.as_deref();
-        failures.extend(signature::check_seller(&id.subscriber_id(), bpp_id).err());
+        failures.extend(signature::check_seller(id.subscriber_id(), bpp_id).err());
     }
     let failures: Vec<Problem> = failures.into_iter().map(Problem::from).collect();
     let signed = Signed {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::problem::{ConfigError, Place, Places, Problem};
 use super::settings::{Config, SETTINGS};
 use super::words::{RegistryApi, SignatureMode};
+use crate::words::Level;
 
 /// The receiver would take unsigned callbacks from whoever reaches it, and nobody said so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +108,32 @@ const DEMANDS: &[Demand] = &[
         expected: "at least one id beside",
         other: "signature.mode",
         holds: |config| !is_required(config) || !config.subscriber_ids.is_empty(),
+    },
+    // Nor may the rule be lowered that looks at it.
+    Demand {
+        setting: "rules.levels",
+        expected: "\"context.bap_id\" left at \"enforce\" beside",
+        other: "signature.mode",
+        holds: |config| {
+            let level = config.rules.levels.get("context.bap_id");
+            !is_required(config) || level.is_none_or(|level| *level == Level::Enforce)
+        },
+    },
+    // What is no longer remembered as a duplicate could otherwise be posted again.
+    Demand {
+        setting: "signature.max_age_hours",
+        expected: "no longer than the days of",
+        other: "inbox.duplicate_window_days",
+        holds: |config| config.signature.max_age_hours <= 24 * config.inbox.duplicate_window_days,
+    },
+    // The seller would be told that its body is late.
+    Demand {
+        setting: "registry.timeout_ms",
+        expected: "less than",
+        other: "http.request_timeout_ms",
+        holds: |config| {
+            config.registry.url.is_empty() || config.registry.timeout < config.http.request_timeout
+        },
     },
     // Every callback would be refused.
     Demand {

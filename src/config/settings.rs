@@ -15,7 +15,7 @@ use toml::de::DeValue;
 use super::secret::Secret;
 use super::value::{AtMost, Form, Time, Unfit, Value, mismatch};
 use super::words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
-use crate::words::{KeyId, Level, PinnedKey, Profile, SubscriberId};
+use crate::words::{KeyId, Level, PinnedKey, Profile, SubscriberId, holds_key};
 
 /// One row of the table.
 pub(super) struct Setting {
@@ -143,9 +143,13 @@ const PREFIX: Form = Form {
     fits: is_prefix,
 };
 
-const ANY_PATH: Form = Form { expected: "a path, or \"\" for none", fits: |_| true };
+const ANY_PATH: Form = Form {
+    expected: "a path, or \"\" for none",
+    // A key that was put where its file belongs would be repeated when the file is not found.
+    fits: |text| !holds_key(text),
+};
 const URL: Form = Form {
-    expected: "\"\" or a whole URL, such as \"https://registry.example/lookup\"",
+    expected: "\"\" or a whole URL without a user, such as \"https://registry.example/lookup\"",
     fits: is_url,
 };
 const KEY_ID: Form = Form {

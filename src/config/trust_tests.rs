@@ -91,6 +91,47 @@ fn a_private_key_is_never_shown() {
 }
 
 #[test]
+fn a_key_in_the_wrong_place_is_not_repeated() {
+    for setting in [
+        "registry.private_key_file",
+        "registry.key_id",
+        "registry.url",
+        "signature.pinned_keys_file",
+        "http.listen",
+    ] {
+        let error = Config::parse(&format!("{setting} = \"{PRIVATE}\""), none()).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(setting) && message.contains("(not shown)"), "{message}");
+        assert!(!message.contains("lP3sHA"), "{message}");
+    }
+    let text = format!("signature.pinned_keys = [\"seller.example|key-1|{PRIVATE}\"]");
+    let message = Config::parse(&text, none()).unwrap_err().to_string();
+    assert!(!message.contains("lP3sHA"), "{message}");
+    let url = "registry.url = \"https://user:hush@registry.example/lookup\"";
+    let message = Config::parse(url, none()).unwrap_err().to_string();
+    assert!(message.contains("registry.url") && !message.contains("hush"), "{message}");
+}
+
+#[test]
+fn a_signature_is_not_valid_for_longer_than_duplicates_are_remembered() {
+    let message = Config::parse("signature.max_age_hours = 169", none()).unwrap_err().to_string();
+    assert!(message.contains("inbox.duplicate_window_days (7)"), "{message}");
+    assert!(Config::parse("signature.max_age_hours = 168", none()).is_ok());
+}
+
+#[test]
+fn required_signatures_are_for_us() {
+    let text = format!(
+        "subscriber_ids = [\"buyer.example\"]\nsignature.mode = \"required\"\n\
+         signature.pinned_keys = [\"{PINNED}\"]\n"
+    );
+    for (level, fits) in [("off", false), ("warn", false), ("enforce", true)] {
+        let text = format!("{text}[rules.levels]\n\"context.bap_id\" = \"{level}\"");
+        assert_eq!(Config::parse(&text, none()).is_ok(), fits, "{level}");
+    }
+}
+
+#[test]
 fn a_pinned_key_that_is_none_is_told_with_its_line() {
     let text = format!("[signature]\npinned_keys = [\n  \"{PINNED}\",\n  \"seller.example\",\n]");
     let message = Config::parse(&text, none()).unwrap_err().to_string();

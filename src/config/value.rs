@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::words::Choice;
-use crate::words::{Outside, PinnedKey, SubscriberId};
+use crate::words::{Outside, PinnedKey, SubscriberId, holds_key};
 
 /// A type that a setting can have.
 pub(super) trait Value: Sized {
@@ -78,9 +78,16 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Returns a text in quotes, cut, and escaped so that it cannot forge a second line.
+/// Returns a text in quotes, cut, and escaped so that it cannot forge a second line; one that may
+/// hold a secret, put where none belongs, is not repeated.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", Outside(text))
+    if holds_key(text) {
+        "a text that holds what may be a private key (not shown)".to_owned()
+    } else if text.split_once("://").is_some_and(|(_, rest)| rest.contains('@')) {
+        "a URL with a user or a password (not shown)".to_owned()
+    } else {
+        format!("\"{}\"", Outside(text))
+    }
 }
 
 /// Reads an integer of any base; `None` for another type and for what does not fit 64 bits.

@@ -94,7 +94,7 @@ impl Trust {
         let authorization =
             Authorization::parse(header).map_err(|why| self.refuse(why, None, now))?;
         match self.check(&authorization, body, now).await {
-            Ok(()) => Ok(Some(Sender::new(authorization.key_id().subscriber_id()))),
+            Ok(()) => Ok(Some(Sender::new(authorization.key_id().subscriber_id().clone()))),
             Err(Doubt::Untrusted(why)) => Err(self.refuse(why, Some(authorization.key_id()), now)),
             Err(Doubt::Unavailable { retry_after, message }) => {
                 Err(Distrust::Unavailable { retry_after, message })
@@ -151,7 +151,7 @@ impl Trust {
         now: DateTime<Utc>,
     ) -> Untrusted {
         let id = authorization.key_id();
-        if !allowed(&self.diagnoses, &id.subscriber_id(), now) {
+        if !allowed(&self.diagnoses, id.subscriber_id(), now) {
             let message = "the signature does not match; too many do not to look for the reason";
             return Untrusted::new(Cause::NotDiagnosed, message);
         }
@@ -168,7 +168,7 @@ impl Trust {
     }
 
     fn refuse(&self, why: Untrusted, id: Option<&KeyId>, now: DateTime<Utc>) -> Distrust {
-        let claimed = id.map(KeyId::subscriber_id);
+        let claimed = id.map(|id| id.subscriber_id().clone());
         let nobody = SubscriberId::new("");
         if allowed(&self.told, claimed.as_ref().unwrap_or(&nobody), now) {
             let claimed = id.map(ToString::to_string).unwrap_or_default();

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, RegistryApi};
+use crate::config::{Config, RegistryApi, SignatureMode};
 use crate::registry::{Api, Keys, OpenError, Options, RegistryOptions, Signer};
 use crate::signature::{KeyError, PrivateKey};
-use crate::words::{Chain, KeyId, Outside, PinnedKey};
+use crate::words::{Chain, KeyId, Outside, PinnedKey, holds_key};
 
 /// Why the keys of sellers cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,15 @@ pub enum KeysError {
         line: usize,
         /// What stands there, cut.
         found: String,
+    },
+    /// Signatures are required, and there is no key to verify one with.
+    #[error(
+        "signature.mode is \"required\", and {} holds no key: pin one, or set registry.url",
+        path.display()
+    )]
+    None {
+        /// The file of pinned keys.
+        path: PathBuf,
     },
     /// Our own private key is none.
     #[error("our private key ({setting}) cannot be used: {why}")]
@@ -58,6 +67,10 @@ pub(crate) fn open(config: &Config) -> Result<Keys, KeysError> {
         pinned.extend(pinned_in(file)?);
     }
     let has_registry = !config.registry.url.is_empty();
+    let is_required = config.signature.mode == SignatureMode::Required;
+    if is_required && pinned.is_empty() && !has_registry {
+        return Err(KeysError::None { path: file.clone() });
+    }
     let registry = has_registry.then(|| registry(config)).transpose()?;
     Ok(Keys::open(Options { pinned, registry })?)
 }
@@ -110,7 +123,11 @@ fn pinned_in(path: &Path) -> Result<Vec<PinnedKey>, KeysError> {
         PinnedKey::parse(line).ok_or_else(|| KeysError::Pinned {
             path: path.to_owned(),
             line: number + 1,
-            found: format!("`{}`", Outside(line)),
+            found: if holds_key(line) {
+                "a line with a key that is not one (not shown)".to_owned()
+            } else {
+                format!("`{}`", Outside(line))
+            },
         })
     })
     .collect()

@@ -24,7 +24,7 @@ impl Pinned {
         for PinnedKey { id, public } in keys {
             let public = PublicKey::from_bytes(&public)
                 .map_err(|source| OpenError::Pinned { id: id.clone(), source })?;
-            let own = read.entry(id.subscriber_id()).or_default();
+            let own = read.entry(SubscriberId::new(id.subscriber())).or_default();
             let unique_key = id.unique_key().map(str::to_owned);
             match own.iter().find(|key| key.unique_key == unique_key) {
                 Some(key) if key.public == public => {}

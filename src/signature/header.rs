@@ -321,10 +321,11 @@ fn split(key_id: &str) -> Result<(KeyId, &str), Untrusted> {
         Some((subscriber, unique_key)) => (subscriber.trim(), Some(unique_key.trim().to_owned())),
         None => (rest.trim(), None),
     };
-    if subscriber.is_empty() || unique_key.as_deref().is_some_and(str::is_empty) {
+    let id = KeyId::new(subscriber, unique_key);
+    if id.subscriber().is_empty() || id.unique_key().is_some_and(str::is_empty) {
         return Err(wrong());
     }
-    Ok((KeyId::new(subscriber, unique_key), algorithm.trim()))
+    Ok((id, algorithm.trim()))
 }
 
 fn seconds(name: &str, text: &str) -> Result<Seconds, Untrusted> {

@@ -52,7 +52,7 @@ pub(crate) fn verify(authorization: &Authorization, key: &PublicKey, body: &[u8]
 /// It is another one.
 pub(crate) fn check_seller(signer: &SubscriberId, bpp_id: Option<&str>) -> Result<(), Untrusted> {
     let Some(bpp_id) = bpp_id.filter(|id| !id.trim().is_empty()) else { return Ok(()) };
-    if SubscriberId::new(bpp_id) == *signer {
+    if SubscriberId::written(bpp_id) == *signer {
         return Ok(());
     }
     let message = format!(

@@ -7,38 +7,45 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Outside, SubscriberId};
 
+/// Returns whether a text holds what may be a private key, so that no message repeats it: base64
+/// of 32 or 64 bytes, alone or between `|`.
+pub(crate) fn holds_key(text: &str) -> bool {
+    let is_key =
+        |part: &str| STANDARD.decode(part.trim()).is_ok_and(|bytes| matches!(bytes.len(), 32 | 64));
+    text.split('|').any(is_key)
+}
+
 /// Names a key: `subscriber id|unique key id`, as the first parts of a signature's `keyId`.
 ///
-/// The subscriber is kept as it was written, for a registry compares texts; two ids that name the
-/// same subscriber are compared by [`KeyId::subscriber_id`].
+/// The subscriber is kept in the letters in which it was written, for a registry compares texts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyId {
-    subscriber: String,
+    subscriber: SubscriberId,
     unique_key: Option<String>,
 }
 
 impl KeyId {
     /// Returns the id of a subscriber's key; `None` for the only key of its subscriber.
-    pub fn new(subscriber: impl Into<String>, unique_key: Option<String>) -> Self {
-        Self { subscriber: subscriber.into(), unique_key }
+    pub fn new(subscriber: impl AsRef<str>, unique_key: Option<String>) -> Self {
+        Self { subscriber: SubscriberId::written(subscriber.as_ref()), unique_key }
     }
 
     /// Reads `subscriber id|unique key id`. The subscriber id may hold a `|` itself.
     pub fn parse(text: &str) -> Option<Self> {
         let (subscriber, unique_key) = text.rsplit_once('|')?;
-        let (subscriber, unique_key) = (subscriber.trim(), unique_key.trim());
-        let is_whole = !subscriber.is_empty() && !unique_key.is_empty();
-        is_whole.then(|| Self::new(subscriber, Some(unique_key.to_owned())))
+        let id = Self::new(subscriber, Some(unique_key.trim().to_owned()));
+        let is_whole = !id.subscriber().is_empty() && id.unique_key() != Some("");
+        is_whole.then_some(id)
     }
 
-    /// Returns the subscriber as it was written.
+    /// Returns the subscriber's id, in the letters in which it was written.
     pub fn subscriber(&self) -> &str {
-        &self.subscriber
+        self.subscriber.as_str()
     }
 
-    /// Returns the subscriber, normalised.
-    pub fn subscriber_id(&self) -> SubscriberId {
-        SubscriberId::new(&self.subscriber)
+    /// Returns the subscriber.
+    pub fn subscriber_id(&self) -> &SubscriberId {
+        &self.subscriber
     }
 
     /// Returns which of the subscriber's keys it is; `None` for its only one.
@@ -49,7 +56,7 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Outside(&self.subscriber))?;
+        write!(f, "{}", Outside(self.subscriber()))?;
         match &self.unique_key {
             Some(unique_key) => write!(f, "|{}", Outside(unique_key)),
             None => Ok(()),
@@ -98,7 +105,7 @@ mod tests {
     fn a_key_id_is_split_from_the_right() {
         let id = KeyId::parse("seller.example/a|b|key-1").unwrap();
         assert_eq!((id.subscriber(), id.unique_key()), ("seller.example/a|b", Some("key-1")));
-        for broken in ["seller.example", "|key-1", "seller.example|", " | "] {
+        for broken in ["seller.example", "|key-1", "seller.example|", " | ", "https://|key-1"] {
             assert_eq!(KeyId::parse(broken), None, "{broken}");
         }
     }

@@ -5,23 +5,36 @@ mod key_id;
 pub(crate) mod nearest;
 
 pub(crate) use cause::{Cause, Untrusted};
+pub(crate) use key_id::holds_key;
 pub use key_id::{KeyId, PinnedKey};
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-/// A registered participant, normalised so that two spellings of one id compare equal.
+/// A registered participant.
 ///
 /// Real networks write an id as a host (`buyer.example`), a host with a path
 /// (`buyer.example/ondc`) or a URL (`https://buyer.example/`): the scheme and trailing slashes
-/// are dropped and the host is lower-cased, the path is kept as it is.
+/// are dropped.
+///
+/// Our own ids are compared with the host in lower case ([`SubscriberId::new`]). Those that a
+/// registry vouches for keep their letters: to a registry that compares texts, `SELLER.example` may
+/// be somebody else than `seller.example`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriberId(String);
 
 impl SubscriberId {
-    /// Returns the normalised id of `text`.
+    /// Returns the id of `text`, its host in lower case; the path is kept as it is.
     pub fn new(text: &str) -> Self {
+        let Self(rest) = Self::written(text);
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        // ASCII only: `K` for Kelvin is another host than `k`.
+        Self(format!("{}{path}", host.to_ascii_lowercase()))
+    }
+
+    /// Returns the id of `text`, in its own letters.
+    pub(crate) fn written(text: &str) -> Self {
         let text = text.trim();
         let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
         let rest = if lower.starts_with("https://") {
@@ -31,9 +44,7 @@ impl SubscriberId {
         } else {
             text
         };
-        let rest = rest.trim_end_matches('/');
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        Self(format!("{}{path}", host.to_lowercase()))
+        Self(rest.trim_end_matches('/').to_owned())
     }
 
     /// Returns the normalised text.
@@ -204,6 +215,14 @@ mod tests {
         check(" buyer.example/Ondc ", "buyer.example/Ondc");
         check("", "");
         check("käufer.example", "käufer.example");
+    }
+
+    #[test]
+    fn letters_that_look_alike_are_not_equal() {
+        let kelvin = "\u{212a}irana.example";
+        assert_ne!(SubscriberId::new(kelvin), SubscriberId::new("kirana.example"));
+        assert_ne!(SubscriberId::written("A.example"), SubscriberId::written("a.example"));
+        assert_eq!(SubscriberId::written(" HTTPS://A.example// ").as_str(), "A.example");
     }
 
     #[test]

@@ -210,7 +210,7 @@ fn renew(
 /// Warns of what a receiver that verifies will refuse.
 fn another_signs(signer: &Signer, bpp_id: Option<&str>) -> Option<String> {
     let (signs, named) = (signer.subscriber(), bpp_id?);
-    if SubscriberId::new(signs) == SubscriberId::new(named) {
+    if SubscriberId::written(signs) == SubscriberId::written(named) {
         return None;
     }
     let (signs, named) = (Outside(signs), Outside(named));

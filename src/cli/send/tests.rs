@@ -87,7 +87,7 @@ fn what_is_asked_for_replaces_what_is_there_and_a_strangers_id_is_warned_of() {
     let asked = ready(body, &["--bpp-id", "c.example", "--bap-id", "d.example"]).unwrap();
     assert!(text(&asked).contains("c.example") && text(&asked).contains("d.example"));
     assert!(!text(&asked).contains("a.example") && !text(&asked).contains("b.example"));
-    let own = ready(&body.replace("a.example", "https://Mock-BPP.local/"), &[]).unwrap();
+    let own = ready(&body.replace("a.example", "https://mock-bpp.local/"), &[]).unwrap();
     assert_eq!(own.notices, Vec::<String>::new());
 }
 

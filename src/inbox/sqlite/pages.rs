@@ -176,7 +176,7 @@ impl Stored {
         event.id = EventId::new(Uuid::from_bytes(self.id));
         event.flags = flags;
         event.warnings = warnings_from_rest(self.warnings.as_deref());
-        event.sender = self.verified.then(|| Sender::new(SubscriberId::new(&self.seller)));
+        event.sender = self.verified.then(|| Sender::new(SubscriberId::written(&self.seller)));
         Ok(Box::new(event))
     }
 }

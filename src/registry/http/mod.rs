@@ -184,7 +184,7 @@ impl Client {
 
     /// Returns who signs our lookups.
     pub(super) fn signer(&self) -> Option<SubscriberId> {
-        self.signer.as_ref().map(|signer| signer.id.subscriber_id())
+        self.signer.as_ref().map(|signer| signer.id.subscriber_id().clone())
     }
 }
 

@@ -136,9 +136,9 @@ struct Head {
 pub(super) fn read(body: &[u8], subscriber: &str, now: DateTime<Utc>) -> Result<Reading, Error> {
     let notes = Notes::default();
     let records = records(body, &notes)?;
-    let id = SubscriberId::new(subscriber);
+    let id = SubscriberId::written(subscriber);
     let own = |record: &Record| {
-        record.subscriber_id.as_ref().is_some_and(|text| SubscriberId::new(text) == id)
+        record.subscriber_id.as_ref().is_some_and(|text| SubscriberId::written(text) == id)
     };
     let own: Vec<Record> = records.into_iter().filter(own).collect();
     if !own.is_empty() {

@@ -43,7 +43,7 @@ fn every_spelling_of_the_fields_and_every_envelope_is_read() {
 fn a_record_of_somebody_else_counts_for_nothing() {
     let other = record(2, r#","ukId":"k1""#).replace("a.example", "b.example");
     let nobody = record(2, r#","ukId":"k1""#).replace("subscriber_id", "subscriber");
-    let own = record(1, r#","ukId":"k1""#).replace("a.example", "https://A.example/");
+    let own = record(1, r#","ukId":"k1""#).replace("a.example", "https://a.example/");
     let body = format!("[{other},{nobody},{own}]");
     assert_eq!(seed_of(&found(&body), Some("k1")), Some(1));
     let body = format!("[{other},{nobody}]");
