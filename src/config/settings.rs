@@ -203,7 +203,8 @@ settings! {
         /// What becomes of `on_search`, `on_confirm`, `on_issue` and the others: "keep" or
         /// "refuse". They arrive at the same `bap_uri`; a refused one is lost.
         other_actions: OtherActions = OtherActions::Keep, "other_actions", ();
-        /// The longest body; a longer one is answered 413 and not read to its end.
+        /// The longest body; a longer one is answered 413. What is refused is read on to twice as
+        /// much and thrown away, so that a proxy that still sends it passes the answer on.
         body_limit_bytes: usize = MIB, "body_limit_bytes", &[(KIB as u64, GIB / 4)];
         /// How many bytes of bodies may be in memory before their ACK; beyond it the answer is 503.
         in_flight_bytes: usize = 64 * MIB, "in_flight_bytes", &[(KIB as u64, 1_024 * GIB)];

@@ -1,9 +1,14 @@
 //! Reads a request's body within bounds.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// How long the rest of a refused body may take to come.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +34,11 @@ pub(crate) enum Error {
 ///
 /// # Cancel safety
 /// Dropped, it gives the room back; the body is lost.
-pub(crate) async fn read(
-    mut body: Body,
+pub(crate) async fn read<'a>(
+    body: &mut Body,
     limit: usize,
-    room: &Semaphore,
-) -> Result<(Bytes, SemaphorePermit<'_>), Error> {
+    room: &'a Semaphore,
+) -> Result<(Bytes, SemaphorePermit<'a>), Error> {
     let mut held = take(room, 0)?;
     // Copied, although most bodies come in one frame: a frame is a part of the connection's
     // buffer of up to 64 KiB, which an event that waits would keep in memory.
@@ -49,6 +54,29 @@ pub(crate) async fn read(
     Ok((bytes.freeze(), held))
 }
 
+/// Reads what is left of a refused body and throws it away, unless it is longer than `limit` bytes
+/// or takes too long: a proxy that still sends would find the connection closed, and answer for us.
+///
+/// # Cancel safety
+/// Dropped, it has thrown some of the body away.
+pub(crate) async fn discard(body: &mut Body, limit: usize) {
+    // What is announced to be longer need not be begun with.
+    if body.size_hint().lower() > limit as u64 {
+        return;
+    }
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > limit {
+                return;
+            }
+        }
+    };
+    // Who is slower than this may not see the answer.
+    let _elapsed = tokio::time::timeout(DISCARD_TIME, reading).await;
+}
+
 fn take(room: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Error> {
     let bytes = u32::try_from(bytes).map_err(|_too_many| Error::NoRoom)?;
     room.try_acquire_many(bytes).map_err(|_full| Error::NoRoom)
@@ -56,12 +84,13 @@ fn take(room: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::body::{Body, HttpBody as _};
     use bytes::Bytes;
     use futures_util::stream;
+    use http_body_util::BodyExt as _;
     use tokio::sync::Semaphore;
 
-    use super::{Error, read};
+    use super::{Error, discard, read};
 
     fn frames(frames: &[&'static str]) -> Body {
         let frames: Vec<_> = frames
@@ -74,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn frames_are_joined_and_their_room_is_given_back() {
         let room = Semaphore::new(8);
-        let (bytes, held) = read(frames(&["ab", "", "cd", "e"]), 5, &room).await.unwrap();
+        let (bytes, held) = read(&mut frames(&["ab", "", "cd", "e"]), 5, &room).await.unwrap();
         assert_eq!((&bytes[..], room.available_permits()), (&b"abcde"[..], 3));
         drop(held);
         assert_eq!(room.available_permits(), 8);
@@ -84,10 +113,28 @@ mod tests {
     async fn a_body_beyond_the_limit_or_the_room_is_not_read_on() {
         let room = Semaphore::new(4);
         assert!(matches!(
-            read(frames(&["abc", "d"]), 3, &room).await,
+            read(&mut frames(&["abc", "d"]), 3, &room).await,
             Err(Error::TooLong { limit: 3 })
         ));
-        assert!(matches!(read(frames(&["abc", "de"]), 9, &room).await, Err(Error::NoRoom)));
+        assert!(matches!(read(&mut frames(&["abc", "de"]), 9, &room).await, Err(Error::NoRoom)));
         assert_eq!(room.available_permits(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_refused_body_is_thrown_away_up_to_a_limit() {
+        let mut body = frames(&["abc", "d"]);
+        discard(&mut body, 4).await;
+        assert!(body.frame().await.is_none());
+        let mut body = frames(&["abc", "de", "f"]);
+        discard(&mut body, 4).await;
+        assert!(body.frame().await.is_some());
+        let mut announced = Body::from("abcde");
+        discard(&mut announced, 4).await;
+        assert_eq!(announced.size_hint().exact(), Some(5), "it was not begun with");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_body_that_does_not_come_is_not_waited_for() {
+        discard(&mut Body::from_stream(stream::pending::<std::io::Result<Bytes>>()), 4).await;
     }
 }

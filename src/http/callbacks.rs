@@ -4,6 +4,8 @@
 //! - Every answer is the acknowledgement envelope, `application/json`, without the context.
 //! - [`answer`] is the one place where a reason becomes a status and a NACK.
 //! - What the seller is told names what it can mend; what failed on our side stays in the log.
+//! - A body that is refused unread is thrown away before the answer, within bounds: a proxy that
+//!   still sends it would find a closed connection and answer 502 instead.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -90,6 +92,22 @@ enum Trouble {
     Rejected(Rejection),
 }
 
+impl Trouble {
+    /// Returns whether the sender may still be sending what was refused.
+    fn leaves_unread(&self) -> bool {
+        match self {
+            Self::UnknownPath
+            | Self::Method(_)
+            | Self::Encoding
+            | Self::Body(body::Error::TooLong { .. } | body::Error::NoRoom)
+            | Self::TooManyRequests
+            | Self::Draining => true,
+            // There the body was read, or there is no more time for it.
+            Self::Body(body::Error::Broken(_)) | Self::Late | Self::Rejected(_) => false,
+        }
+    }
+}
+
 /// Returns the router that takes callbacks at any path that ends in an action.
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
     let retry_after = desk.options.retry_after;
@@ -102,13 +120,17 @@ fn guarded(router: Router, retry_after: u64) -> Router {
 }
 
 async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let route = last_segment(parts.uri.path());
-    let taken = serve(&desk, parts.method, parts.uri.path(), &parts.headers, body);
+    let taken = serve(&desk, parts.method, parts.uri.path(), &parts.headers, &mut body);
     let outcome = tokio::time::timeout(desk.options.request_timeout, taken).await;
     match outcome.unwrap_or(Err(Trouble::Late)) {
         Ok(()) => acknowledgement(StatusCode::OK, Bytes::from_static(answer::ACK.as_bytes())),
         Err(trouble) => {
+            // Who waits to be told to send needs no reading to see the answer.
+            if trouble.leaves_unread() && !parts.headers.contains_key(header::EXPECT) {
+                body::discard(&mut body, desk.options.body_limit.saturating_mul(2)).await;
+            }
             let (status, nack) = answer(&trouble, desk.options.nack_status);
             tracing::debug!(status = status.as_u16(), code = nack.code, "refused a callback");
             let response = respond(status, &nack, &trouble, &desk.options);
@@ -123,7 +145,7 @@ async fn serve(
     method: Method,
     path: &str,
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
 ) -> Result<(), Trouble> {
     let action = route(&desk.options, path).ok_or(Trouble::UnknownPath)?;
     if method != Method::POST {

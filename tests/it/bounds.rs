@@ -35,6 +35,41 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
 }
 
 #[tokio::test]
+async fn who_sends_a_refused_body_to_its_end_sees_the_answer() {
+    let receiver = TestReceiver::start("", Recorder::new()).await;
+    // As nginx does: all of it is written before the answer is read.
+    let body = vec![b' '; 3 << 19];
+    let mut stream = TcpStream::connect(receiver.address).await.unwrap();
+    for (start, status) in [
+        ("POST /on_status HTTP/1.1\r\n", "413"),
+        ("POST /elsewhere HTTP/1.1\r\n", "404"),
+        ("PUT /on_status HTTP/1.1\r\n", "405"),
+        ("POST /on_status HTTP/1.1\r\ncontent-encoding: gzip\r\n", "415"),
+    ] {
+        let head = format!("{start}host: x\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = vec![0; 2048];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer[..read.unwrap().unwrap()]).into_owned();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer}");
+        assert!(answer.contains("NACK"), "{answer}");
+    }
+    receiver.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_much_too_long_is_not_waited_for() {
+    let receiver = TestReceiver::start("", Recorder::new()).await;
+    let mut stream = TcpStream::connect(receiver.address).await.unwrap();
+    let head = "POST /on_status HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_all(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    receiver.stop().await;
+}
+
+#[tokio::test]
 async fn bodies_in_flight_share_one_bound() {
     let settings = "[http]\nbody_limit_bytes = 4096\nin_flight_bytes = 4096";
     let receiver = TestReceiver::start(settings, Recorder::new()).await;
