@@ -128,17 +128,19 @@ impl Trust {
         let id = authorization.key_id();
         authorization.times().check(now, self.window)?;
         let key = self.keys.key(id, now).await?;
-        key.check(id, now)?;
-        if signature::verify(authorization, &key.public, body) {
+        let signed_by = |key: &Key| signature::verify(authorization, &key.public, body);
+        let standing = key.check(id, now);
+        if standing.is_ok() && signed_by(&key) {
             return Ok(());
         }
-        // The key may have been exchanged under its id since it was looked up.
+        // It may have been exchanged under its id, renewed or subscribed since it was looked up.
         if let Some(changed) = self.keys.changed(id, &key, now).await {
             changed.check(id, now)?;
-            if signature::verify(authorization, &changed.public, body) {
+            if signed_by(&changed) {
                 return Ok(());
             }
         }
+        standing?;
         Err(self.diagnose(authorization, key, body, now).await.into())
     }
 

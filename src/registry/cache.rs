@@ -138,6 +138,11 @@ impl Cache {
         self.entries.get(subscriber).map(|entry| &entry.keys)
     }
 
+    /// Returns whether the keys were looked up at this very time: for the callback that asks.
+    pub(super) fn was_looked_up_at(&self, subscriber: &str, now: DateTime<Utc>) -> bool {
+        self.entries.get(subscriber).is_some_and(|entry| entry.looked_up == now)
+    }
+
     /// Returns the key while it may still serve when the registry does not answer.
     pub(super) fn stale(&self, id: &KeyId, now: DateTime<Utc>) -> Option<Arc<Key>> {
         let entry = self.entries.get(id.subscriber())?;

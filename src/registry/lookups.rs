@@ -237,7 +237,7 @@ impl Lookups {
         now: DateTime<Utc>,
     ) -> Option<Arc<Key>> {
         let another = |keys: &Arc<[Arc<Key>]>| {
-            pick(keys, id.unique_key()).filter(|key| key.public != tried.public).map(Arc::clone)
+            pick(keys, id.unique_key()).filter(|key| ***key != *tried).map(Arc::clone)
         };
         for _round in 0..ROUNDS {
             let (flight, is_own) = {
@@ -248,7 +248,8 @@ impl Lookups {
                 if let Some(flight) = state.under_way(id.subscriber()) {
                     (flight, false)
                 } else {
-                    let may = state.cache.refetch(id, now) == Refetch::Allowed;
+                    let is_new = state.cache.was_looked_up_at(id.subscriber(), now);
+                    let may = !is_new && state.cache.refetch(id, now) == Refetch::Allowed;
                     if !may || state.take(Asker::Refetch, now).is_err() {
                         return None;
                     }

@@ -183,8 +183,8 @@ impl Keys {
         }
     }
 
-    /// Returns the key of this id if it is another one than `tried`, with which a signature did
-    /// not match; asks the registry again if that is allowed.
+    /// Returns the key of this id if it is no longer as it was `tried`: a signature did not match
+    /// with it, or it may not sign. Asks the registry again if that is allowed.
     ///
     /// # Cancel safety
     /// As [`Keys::key`].

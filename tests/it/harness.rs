@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use beckn_receiver::mock::MockRecord;
 use beckn_receiver::{
     Builder, Config, HandlerError, OrderEvent, OrderEventHandler, Receiver, ServeError,
 };
@@ -460,18 +461,34 @@ fn lines(stream: impl std::io::Read) -> impl Iterator<Item = String> {
 /// A seller that signs, written after BECKN-006 and not with the receiver's own code.
 pub(crate) struct Seller {
     subscriber: String,
+    unique_key: String,
     key: ed25519_dalek::SigningKey,
 }
 
 impl Seller {
     /// Returns the seller of this id; each has a key of its own.
     pub(crate) fn new(subscriber: &str) -> Self {
-        let hash = blake2b_simd::blake2b(subscriber.as_bytes());
+        Self::with_key(subscriber, "key-1", subscriber.as_bytes())
+    }
+
+    fn with_key(subscriber: &str, unique_key: &str, seed: &[u8]) -> Self {
+        let hash = blake2b_simd::blake2b(seed);
         let seed = hash.as_bytes()[..32].try_into().expect("32 bytes");
         Self {
             subscriber: subscriber.to_owned(),
+            unique_key: unique_key.to_owned(),
             key: ed25519_dalek::SigningKey::from_bytes(&seed),
         }
+    }
+
+    /// Returns the same seller with another key, of this id.
+    pub(crate) fn rekeyed(&self, unique_key: &str) -> Self {
+        Self::with_key(&self.subscriber, unique_key, self.key.as_bytes())
+    }
+
+    /// Returns what a registry lists of it.
+    pub(crate) fn record(&self) -> MockRecord {
+        MockRecord::new(&self.subscriber, &self.unique_key, self.public())
     }
 
     /// Returns the public key as a registry holds it.
@@ -479,9 +496,14 @@ impl Seller {
         base64(self.key.verifying_key().as_bytes())
     }
 
-    /// Returns the line that pins its key `key-1`.
+    /// Returns the private key, as a file of ours holds it.
+    pub(crate) fn private(&self) -> String {
+        base64(self.key.as_bytes())
+    }
+
+    /// Returns the line that pins its key.
     pub(crate) fn pinned(&self) -> String {
-        format!("{}|key-1|{}", self.subscriber, self.public())
+        format!("{}|{}|{}", self.subscriber, self.unique_key, self.public())
     }
 
     /// Returns the `Authorization` of a body that is signed now.
@@ -493,13 +515,13 @@ impl Seller {
     /// Returns the `Authorization` of a body that was signed then, valid for five minutes.
     pub(crate) fn authorization_at(&self, body: &[u8], created: u64) -> String {
         use ed25519_dalek::Signer as _;
-        let (id, expires) = (&self.subscriber, created + 300);
+        let (id, unique_key, expires) = (&self.subscriber, &self.unique_key, created + 300);
         let digest = base64(blake2b_simd::blake2b(body).as_bytes());
         let signed =
             format!("(created): {created}\n(expires): {expires}\ndigest: BLAKE-512={digest}");
         let signature = base64(&self.key.sign(signed.as_bytes()).to_bytes());
         format!(
-            r#"Signature keyId="{id}|key-1|ed25519",algorithm="ed25519",created="{created}",expires="{expires}",headers="(created) (expires) digest",signature="{signature}""#
+            r#"Signature keyId="{id}|{unique_key}|ed25519",algorithm="ed25519",created="{created}",expires="{expires}",headers="(created) (expires) digest",signature="{signature}""#
         )
     }
 
