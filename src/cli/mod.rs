@@ -30,6 +30,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Exposed};
 use crate::receiver::StartError;
+use crate::receiver::keys::KeysError;
 use crate::receiver::load::LoadError;
 
 /// The settings file that is looked for when none is named.
@@ -160,7 +161,7 @@ fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
     let of_start = failure.downcast_ref::<StartError>().is_some_and(|error| {
         matches!(error, StartError::Settings(_) | StartError::Rules(_) | StartError::Keys(_))
     });
-    of_start || failure.is::<LoadError>() || failure.is::<Exposed>()
+    of_start || failure.is::<LoadError>() || failure.is::<Exposed>() || failure.is::<KeysError>()
 }
 
 /// Prints a failure and what caused it, each once.

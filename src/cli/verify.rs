@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Failure, input};
 use crate::beckn::callback::Callback;
 use crate::config::Config;
+use crate::log::start_log;
 use crate::receiver::keys;
 use crate::receiver::options::window;
 use crate::registry::Missing;
@@ -147,6 +148,8 @@ fn given(text: &str) -> Result<Found, Failure> {
 /// Finds the key as a receiver with these settings would.
 fn from_settings(config: &Config, id: &KeyId, at: DateTime<Utc>) -> Result<Found, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // A registry's reasons not to answer are told there.
+    start_log(config)?;
     runtime.block_on(async {
         let keys = keys::open(config)?;
         let mut found = Found::default();
@@ -163,9 +166,11 @@ fn from_settings(config: &Config, id: &KeyId, at: DateTime<Utc>) -> Result<Found
                 found.wrong = Some(Untrusted::new(Cause::UnknownKey, message));
             }
             Err(Missing::Unavailable { message, .. }) => {
-                return Err(
-                    format!("{message}: the registry did not answer, see registry.url").into()
-                );
+                return Err(format!(
+                    "{message}: the registry (`registry.url`) did not answer as it should; the \
+                     line above says how"
+                )
+                .into());
             }
         }
         found.all = keys.known(id);

@@ -19,3 +19,4 @@ mod registry;
 mod seller;
 mod signing;
 mod trust;
+mod verify_settings;
