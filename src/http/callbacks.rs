@@ -8,8 +8,8 @@
 //!   still sends it would find a closed connection and answer 502 instead.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::inbox::{self, Refusal};
 use crate::intake::trust::Presented;
 use crate::intake::{Intake, Refused, Rejection};
-use crate::words::Chain;
+use crate::words::{Chain, Seldom};
 
 /// How callbacks are taken and answered.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ pub(crate) struct Desk {
     bytes: Semaphore,
     requests: Semaphore,
     draining: AtomicBool,
+    /// Keeps the log readable while callbacks are turned away.
+    told: Mutex<Seldom>,
 }
 
 impl Desk {
@@ -65,7 +67,8 @@ impl Desk {
     pub(crate) fn new(intake: Intake, clock: Arc<dyn Clock>, options: Options) -> Self {
         let bytes = Semaphore::new(options.in_flight_bytes.min(Semaphore::MAX_PERMITS));
         let requests = Semaphore::new(options.in_flight_requests.min(Semaphore::MAX_PERMITS));
-        Self { intake, clock, options, bytes, requests, draining: AtomicBool::new(false) }
+        let (draining, told) = (AtomicBool::new(false), Mutex::default());
+        Self { intake, clock, options, bytes, requests, draining, told }
     }
 
     /// From now on every callback is answered 503.
@@ -330,8 +333,8 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
         Trouble::Encoding => unread("http.encoding"),
         Trouble::Body(body::Error::NoRoom | body::Error::Broken(_))
         | Trouble::TooManyRequests
-        | Trouble::Draining
-        | Trouble::Late => return,
+        | Trouble::Late => return tell(desk, &nack.message),
+        Trouble::Draining => return,
     };
     desk.intake.inbox.refuse(Refusal {
         at: desk.clock.now(),
@@ -345,6 +348,14 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
         body_bytes: body.len(),
         body,
     });
+}
+
+/// Says in the log that callbacks are turned away, once in a while.
+fn tell(desk: &Desk, why: &str) {
+    let mut told = desk.told.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(left_out) = told.say(desk.clock.now()) {
+        tracing::warn!(left_out, "answered 503: {why}");
+    }
 }
 
 fn unread(cause: &'static str) -> (&'static str, String, bool, Bytes) {

@@ -6,10 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use crate::registry::{Keys, Missing};
+use crate::registry::{Again, Keys, Missing};
 use crate::signature::diagnose::{self, Evidence, Quota};
 use crate::signature::{self, Authorization, Key, Window};
 use crate::words::{Cause, KeyId, Sender, SubscriberId, Untrusted};
+
+/// How many keys under one id are tried.
+const NAMESAKES: usize = 8;
+
+/// How many lines a second the log has for refused signatures; all are kept with their cause.
+const TOLD_A_SECOND: usize = 2;
 
 /// The signature that came with a callback.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +70,8 @@ pub(crate) enum Distrust {
 
 impl Trust {
     pub(crate) fn new(demand: Demand, window: Window, keys: Keys) -> Self {
-        Self { demand, window, keys, diagnoses: Mutex::default(), told: Mutex::default() }
+        let told = Mutex::new(Quota::of(TOLD_A_SECOND));
+        Self { demand, window, keys, diagnoses: Mutex::default(), told }
     }
 
     /// Returns the verified sender; `None` for a callback that is accepted unverified.
@@ -130,18 +137,50 @@ impl Trust {
         let key = self.keys.key(id, now).await?;
         let signed_by = |key: &Key| signature::verify(authorization, &key.public, body);
         let standing = key.check(id, now);
-        if standing.is_ok() && signed_by(&key) {
+        if standing.is_ok() && signed_by(&key)
+            || self.signed_by_namesake(authorization, &key, body, now)
+        {
             return Ok(());
         }
         // It may have been exchanged under its id, renewed or subscribed since it was looked up.
-        if let Some(changed) = self.keys.changed(id, &key, now).await {
+        let again = self.keys.changed(id, &key, now).await;
+        if let Again::Changed(changed) = &again {
             changed.check(id, now)?;
-            if signed_by(&changed) {
+            if signed_by(changed) {
                 return Ok(());
             }
         }
+        if let (Again::NotAsked(retry_after), Err(_)) = (&again, &standing) {
+            return Err(Doubt::not_asked(*retry_after));
+        }
         standing?;
-        Err(self.diagnose(authorization, key, body, now).await.into())
+        let why = self.diagnose(authorization, key, body, now).await;
+        match (again, why.cause) {
+            (Again::NotAsked(retry_after), Cause::DoesNotMatch | Cause::NotDiagnosed) => {
+                Err(Doubt::not_asked(retry_after))
+            }
+            _ => Err(why.into()),
+        }
+    }
+
+    /// Returns whether another key under the same id signed: some registries list a subscriber
+    /// once for each of its domains, each with a key of its own and all under one id.
+    fn signed_by_namesake(
+        &self,
+        authorization: &Authorization,
+        tried: &Key,
+        body: &Bytes,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let id = authorization.key_id();
+        let keys = self.keys.known(id);
+        let namesakes = keys.iter().filter(|key| {
+            key.unique_key.is_some()
+                && key.unique_key == tried.unique_key
+                && key.public != tried.public
+                && key.check(id, now).is_ok()
+        });
+        namesakes.take(NAMESAKES).any(|key| signature::verify(authorization, &key.public, body))
     }
 
     /// Says why a signature does not match, as far as there is time for it.
@@ -185,6 +224,17 @@ impl Trust {
 enum Doubt {
     Untrusted(Untrusted),
     Unavailable { retry_after: Duration, message: String },
+}
+
+impl Doubt {
+    /// The key may have changed, and the registry could not be asked.
+    fn not_asked(retry_after: Duration) -> Self {
+        let message =
+            "the signature does not match the key that is known, and the registry cannot \
+                       be asked now whether it changed"
+                .to_owned();
+        Self::Unavailable { retry_after, message }
+    }
 }
 
 impl From<Untrusted> for Doubt {

@@ -143,10 +143,10 @@ impl Cache {
         self.entries.get(subscriber).is_some_and(|entry| entry.looked_up == now)
     }
 
-    /// Returns the key while it may still serve when the registry does not answer.
+    /// Returns the key while it may still serve because the registry did not answer.
     pub(super) fn stale(&self, id: &KeyId, now: DateTime<Utc>) -> Option<Arc<Key>> {
         let entry = self.entries.get(id.subscriber())?;
-        let serves = age(entry.looked_up, now) < self.limits.stale;
+        let serves = entry.failed.is_some() && age(entry.looked_up, now) < self.limits.stale;
         pick(&entry.keys, id.unique_key()).filter(|_key| serves).map(Arc::clone)
     }
 

@@ -21,10 +21,9 @@ use super::budget::{Asker, Budget};
 use super::cache::{Cache, Limits, REST, Refetch, Standing};
 use super::http::{self, Client};
 use super::record::{Found, Reading, pick};
-use super::seldom::Seldom;
-use super::{Missing, OpenError, RegistryOptions, unknown_key};
+use super::{Again, Missing, OpenError, RegistryOptions, unknown_key};
 use crate::signature::Key;
-use crate::words::{KeyId, Outside};
+use crate::words::{KeyId, Outside, Seldom};
 
 /// The longest subscriber id that is looked up, in bytes. Real ones have at most about 100.
 const SUBSCRIBER_BYTES: usize = 1_024;
@@ -188,7 +187,8 @@ impl Lookups {
     }
 
     /// Waits for a lookup: one that is under way, else a new one, unless it may not begin before
-    /// some time or the budget is spent. Then what is known serves while it is not stale.
+    /// some time or the budget is spent. Then what is known serves while it is not stale, but only
+    /// if the last lookup failed: strangers who spend the budget must not make a revoked key last.
     fn wait_or(
         &self,
         state: &mut State,
@@ -230,47 +230,60 @@ impl Lookups {
     }
 
     /// See [`super::Keys::changed`].
-    pub(super) async fn changed(
-        &self,
-        id: &KeyId,
-        tried: &Key,
-        now: DateTime<Utc>,
-    ) -> Option<Arc<Key>> {
+    pub(super) async fn changed(&self, id: &KeyId, tried: &Key, now: DateTime<Utc>) -> Again {
         let another = |keys: &Arc<[Arc<Key>]>| {
             pick(keys, id.unique_key()).filter(|key| ***key != *tried).map(Arc::clone)
         };
         for _round in 0..ROUNDS {
-            let (flight, is_own) = {
-                let mut state = self.shared.write();
-                if let Some(key) = another(state.cache.keys(id.subscriber())?) {
-                    return Some(key);
-                }
-                if let Some(flight) = state.under_way(id.subscriber()) {
-                    (flight, false)
-                } else {
-                    let is_new = state.cache.was_looked_up_at(id.subscriber(), now);
-                    let may = !is_new && state.cache.refetch(id, now) == Refetch::Allowed;
-                    if !may || state.take(Asker::Refetch, now).is_err() {
-                        return None;
-                    }
-                    let flight = self.begin(&mut state, id.subscriber(), now);
-                    state.cache.begin_refetch(id.subscriber(), now);
-                    (flight, true)
-                }
+            let (flight, is_own) = match self.ask_again(id, another, now) {
+                Ok(wait) => wait,
+                Err(again) => return again,
             };
-            match landed(flight).await? {
-                Outcome::Found(keys) => {
-                    if let Some(key) = another(&keys) {
-                        return Some(key);
-                    }
-                    if is_own {
-                        return None;
-                    }
-                }
-                Outcome::NotThere | Outcome::Failed => return None,
+            match landed(flight).await {
+                Some(Outcome::Found(keys)) => match another(&keys) {
+                    Some(key) => return Again::Changed(key),
+                    None if is_own => return Again::Same,
+                    // That lookup may have been answered before the key was exchanged.
+                    None => {}
+                },
+                Some(Outcome::NotThere) => return Again::Same,
+                Some(Outcome::Failed) => return Again::NotAsked(REST),
+                None => return Again::NotAsked(Duration::from_secs(1)),
             }
         }
-        None
+        Again::NotAsked(Duration::from_secs(1))
+    }
+
+    /// Begins the lookup that [`Lookups::changed`] waits for, unless what is known answers.
+    fn ask_again(
+        &self,
+        id: &KeyId,
+        another: impl Fn(&Arc<[Arc<Key>]>) -> Option<Arc<Key>>,
+        now: DateTime<Utc>,
+    ) -> Result<(Flight, bool), Again> {
+        let (mut state, subscriber) = (self.shared.write(), id.subscriber());
+        if let Some(key) = state.cache.keys(subscriber).ok_or(Again::Same).map(another)? {
+            return Err(Again::Changed(key));
+        }
+        if let Some(flight) = state.under_way(subscriber) {
+            return Ok((flight, false));
+        }
+        if let Some(rest) = state.cache.resting(subscriber, now) {
+            return Err(Again::NotAsked(rest));
+        }
+        let is_new = state.cache.was_looked_up_at(subscriber, now);
+        if is_new || state.cache.refetch(id, now) != Refetch::Allowed {
+            return Err(Again::Same);
+        }
+        match state.take(Asker::Refetch, now) {
+            Err(Missing::Unavailable { retry_after, .. }) => Err(Again::NotAsked(retry_after)),
+            Err(Missing::UnknownSubscriber { .. } | Missing::UnknownKey { .. }) => Err(Again::Same),
+            Ok(()) => {
+                let flight = self.begin(&mut state, subscriber, now);
+                state.cache.begin_refetch(subscriber, now);
+                Ok((flight, true))
+            }
+        }
     }
 
     /// See [`super::Keys::known`].

@@ -23,7 +23,6 @@ mod http;
 mod lookups;
 mod pinned;
 mod record;
-mod seldom;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
@@ -112,6 +111,17 @@ pub(crate) enum Missing {
     Unavailable { retry_after: Duration, message: String },
 }
 
+/// What there is to say of a key with which a signature did not match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// The registry lists it otherwise now, or another one under its id.
+    Changed(Arc<Key>),
+    /// It is as the registry listed it, by a word that is at most a minute old.
+    Same,
+    /// The registry could not be asked; it may be in this time.
+    NotAsked(Duration),
+}
+
 /// Why keys cannot be looked up with these options.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
@@ -183,21 +193,18 @@ impl Keys {
         }
     }
 
-    /// Returns the key of this id if it is no longer as it was `tried`: a signature did not match
-    /// with it, or it may not sign. Asks the registry again if that is allowed.
+    /// Returns whether the key of this id is still as it was `tried`: a signature did not match
+    /// with it, or it may not sign. Asks the registry again, once a minute for each subscriber.
     ///
     /// # Cancel safety
     /// As [`Keys::key`].
-    pub(crate) async fn changed(
-        &self,
-        id: &KeyId,
-        tried: &Key,
-        now: DateTime<Utc>,
-    ) -> Option<Arc<Key>> {
-        if self.pinned.of(id.subscriber()).is_some() {
-            return None;
+    pub(crate) async fn changed(&self, id: &KeyId, tried: &Key, now: DateTime<Utc>) -> Again {
+        match &self.lookups {
+            Some(lookups) if self.pinned.of(id.subscriber()).is_none() => {
+                lookups.changed(id, tried, now).await
+            }
+            _ => Again::Same,
         }
-        self.lookups.as_ref()?.changed(id, tried, now).await
     }
 
     /// Returns the subscriber's keys that are known now; nobody is asked.

@@ -3,10 +3,12 @@
 mod cause;
 mod key_id;
 pub(crate) mod nearest;
+mod seldom;
 
 pub(crate) use cause::{Cause, Untrusted};
 pub(crate) use key_id::holds_key;
 pub use key_id::{KeyId, PinnedKey};
+pub(crate) use seldom::Seldom;
 
 use std::borrow::Cow;
 use std::error::Error;

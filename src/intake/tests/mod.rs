@@ -5,6 +5,7 @@
 mod always_ack;
 mod corpus;
 mod seeds;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -64,6 +64,8 @@ pub(super) enum Error {
     NotJson(#[from] serde_json::Error),
     #[error("the registry answered with an error instead of records")]
     Refused,
+    #[error("the registry answered with a NACK instead of records")]
+    Nack,
     #[error("the answer holds no records")]
     NoRecords,
     #[error("the answer holds too many records, none of those that were read is the subscriber's")]
@@ -155,8 +157,9 @@ pub(super) fn is_word_of_registry(body: &[u8]) -> bool {
     let notes = Notes::default();
     match records(body, &notes) {
         Ok(records) => records.is_empty(),
-        Err(Error::Refused) => true,
-        Err(Error::NotJson(_) | Error::NoRecords | Error::TooMany) => false,
+        Err(Error::Nack) => true,
+        // An error alone may be a gateway's, for a page that is not there.
+        Err(Error::Refused | Error::NotJson(_) | Error::NoRecords | Error::TooMany) => false,
     }
 }
 
@@ -180,7 +183,10 @@ fn unwrap(body: &[u8], head: &Head, notes: &Notes) -> Result<Vec<Record>, Error>
         let status = envelope.message.as_ref()?.ack.as_ref()?.status.as_deref()?;
         Some(status.eq_ignore_ascii_case("NACK"))
     };
-    if envelope.error.is_some() || nack() == Some(true) {
+    if nack() == Some(true) {
+        return Err(Error::Nack);
+    }
+    if envelope.error.is_some() {
         return Err(Error::Refused);
     }
     if head.data.is_some() { Ok(envelope.data) } else { Err(Error::NoRecords) }
@@ -193,7 +199,7 @@ fn lax<F: Field>(body: &[u8], notes: &Notes) -> Result<F, Error> {
     Ok(value)
 }
 
-/// A record that was read, with what decides between several of one key id.
+/// A record that was read, with what decides between several of one key.
 struct Candidate {
     key: Key,
     rank: Rank,
@@ -217,11 +223,11 @@ fn keys(records: Vec<Record>, now: DateTime<Utc>) -> Found {
                 continue;
             }
         };
-        // Registries list a subscriber once for each of its domains and cities. Without an id,
-        // what tells two keys apart is the key itself.
+        // Registries list a subscriber once for each of its domains and cities; some give each
+        // domain a key of its own under the same id.
         let same = |other: &Candidate| {
             other.key.unique_key == candidate.key.unique_key
-                && (candidate.key.unique_key.is_some() || other.key.public == candidate.key.public)
+                && other.key.public == candidate.key.public
         };
         match candidates.iter().position(same) {
             Some(at) if candidates[at].rank < candidate.rank => candidates[at] = candidate,
@@ -230,6 +236,8 @@ fn keys(records: Vec<Record>, now: DateTime<Utc>) -> Found {
             None => candidates.push(candidate),
         }
     }
+    // The best of one id is the one that is picked.
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.rank));
     Found { keys: candidates.into_iter().map(|one| Arc::new(one.key)).collect(), skipped }
 }
 

@@ -51,14 +51,14 @@ fn a_record_of_somebody_else_counts_for_nothing() {
 }
 
 #[test]
-fn of_several_records_of_one_key_the_best_is_taken() {
+fn of_several_keys_under_one_id_the_best_is_taken_first() {
     let check = |worse: &str, better: &str| {
         let (worse, better) =
             (format!(r#","ukId":"k1"{worse}"#), format!(r#","ukId":"k1"{better}"#));
         let (worse, better) = (record(1, &worse), record(2, &better));
         for body in [format!("[{worse},{better}]"), format!("[{better},{worse}]")] {
             let found = found(&body);
-            assert_eq!((found.keys.len(), seed_of(&found, Some("k1"))), (1, Some(2)), "{body}");
+            assert_eq!((found.keys.len(), seed_of(&found, Some("k1"))), (2, Some(2)), "{body}");
         }
     };
     check(r#","status":"UNSUBSCRIBED""#, r#","status":"subscribed""#);
@@ -141,7 +141,7 @@ fn what_says_nothing_is_not_taken_for_no() {
     let nack = r#"{"message":{"ack":{"status":"NACK"}},"data":[]}"#;
     let error = r#"{"error":{"code":"1020","message":"The auth header not found"}}"#;
     for body in [nack, error] {
-        check(body, |error| matches!(error, Error::Refused));
+        check(body, |error| matches!(error, Error::Refused | Error::Nack));
     }
     let everyone = vec![r#"{"subscriber_id":"b.example"}"#; 2_001].join(",");
     check(&format!("[{everyone}]"), |error| matches!(error, Error::TooMany));
@@ -159,4 +159,11 @@ fn a_404_is_the_registrys_word_only_in_the_protocols_own_form() {
     check("default backend - 404", false);
     check(r#"{"status":404,"error":"Not Found","path":"/lookup"}"#, false);
     check(&record(1, ""), false);
+}
+
+#[test]
+fn a_404_of_a_gateway_is_not_the_registrys_word() {
+    // Google's API gateways and Cloud Endpoints, for a route that is not deployed.
+    let body = br#"{"error":{"code":404,"message":"Requested entity was not found.","status":"NOT_FOUND"}}"#;
+    assert!(!is_word_of_registry(body));
 }

@@ -167,3 +167,34 @@ async fn keys_are_refreshed_beside_a_callback_before_they_are_old() {
     assert_eq!(net.seller(at(241)).await, Came::Seed(2));
     assert_eq!(net.registry.lookups(), 2);
 }
+
+#[tokio::test]
+async fn a_revoked_key_ends_with_cache_s_also_while_strangers_spend_the_budget() {
+    // fresh 300 s, stale 3,600 s
+    let net = net_of(|options| options.lookups_per_minute = 4).await;
+    for other in ["a.example", "b.example", "c.example", "d.example", "e.example"] {
+        net.registry.add(record(other, "k1", 3));
+    }
+    assert_eq!(net.seller(at(0)).await, Came::Seed(1));
+    for (minute, other) in
+        (1..).zip(["a.example", "b.example", "c.example", "d.example", "e.example"])
+    {
+        assert_eq!(net.ask(other, "k1", at(61 * minute)).await, Came::Seed(3));
+    }
+    net.registry.remove(SELLER); // revoked; the registry answers all the time
+    let mut last = 0;
+    for second in 400..3_600 {
+        // What anyone can post: bad signatures in the names of known subscribers, unknown key ids,
+        // invented names.
+        for other in ["a.example", "b.example", "c.example", "d.example", "e.example"] {
+            net.ask(other, "k1", at(second)).await;
+            net.ask(other, "no such key", at(second)).await;
+        }
+        net.ask(&format!("invented-{second}.example"), "k1", at(second)).await;
+        net.ask(&format!("invented-{}.example", second - 2), "k1", at(second)).await;
+        if second % 20 == 0 && net.seller(at(second)).await == Came::Seed(1) {
+            last = second;
+        }
+    }
+    assert!(last <= 300, "the revoked key was still accepted at {last} s");
+}

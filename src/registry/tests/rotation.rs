@@ -1,11 +1,13 @@
 //! Which key a seller has: pinned, listed, changed, taken away.
 
+use std::sync::Arc;
+
 use chrono::Utc;
 
 use super::{
     Came, MockRegistry, SELLER, ask, at, id, net, options, private, record, seed, unavailable,
 };
-use crate::registry::{Api, Keys, Missing, Options, Signer};
+use crate::registry::{Again, Api, Keys, Missing, Options, Signer};
 use crate::words::{KeyId, PinnedKey};
 
 #[tokio::test]
@@ -26,16 +28,18 @@ async fn a_key_that_changed_under_its_id_is_found_when_a_signature_does_not_matc
     let net = net().await;
     let seller = id(SELLER, "k1");
     let old = net.keys.key(&seller, at(0)).await.unwrap();
-    assert!(net.keys.changed(&seller, &old, at(1)).await.is_none(), "it has not changed");
+    assert!(net.keys.changed(&seller, &old, at(1)).await == Again::Same, "it has not changed");
     assert_eq!(net.registry.lookups(), 2);
     net.registry.replace(SELLER, [record(SELLER, "k1", 2)]);
-    assert!(net.keys.changed(&seller, &old, at(2)).await.is_none(), "one refetch a minute");
+    assert!(net.keys.changed(&seller, &old, at(2)).await == Again::Same, "one refetch a minute");
     assert_eq!(net.registry.lookups(), 2);
-    let new = net.keys.changed(&seller, &old, at(61)).await.unwrap();
+    let Again::Changed(new) = net.keys.changed(&seller, &old, at(61)).await else {
+        panic!("it has changed")
+    };
     assert_eq!((seed(&new), net.registry.lookups()), (2, 3));
     let again = net.keys.changed(&seller, &old, at(62)).await;
-    assert_eq!(again.as_deref().map(seed), Some(2), "known by now, without asking");
-    assert!(net.keys.changed(&seller, &new, at(62)).await.is_none());
+    assert_eq!(again, Again::Changed(Arc::clone(&new)), "known by now, without asking");
+    assert_eq!(net.keys.changed(&seller, &new, at(62)).await, Again::Same);
     assert_eq!(net.registry.lookups(), 3);
 }
 
@@ -103,7 +107,7 @@ async fn a_pinned_seller_is_never_looked_up() {
     assert_eq!(ask(&keys, &own, at(0)).await, Came::Seed(1));
     assert_eq!(ask(&keys, &other, at(0)).await, Came::UnknownKey);
     let key = keys.known(&own).remove(0);
-    assert!(keys.changed(&own, &key, at(0)).await.is_none());
+    assert_eq!(keys.changed(&own, &key, at(0)).await, Again::Same);
     assert_eq!(registry.lookups(), 0);
 }
 

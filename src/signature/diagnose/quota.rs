@@ -11,13 +11,25 @@ const A_SECOND: usize = 20;
 ///
 /// The second is the clock's. Who is claimed costs nothing to make up, so the list of them never
 /// grows beyond what is allowed in the second.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Quota {
+    a_second: usize,
     second: Option<i64>,
     diagnosed: Vec<SubscriberId>,
 }
 
+impl Default for Quota {
+    fn default() -> Self {
+        Self::of(A_SECOND)
+    }
+}
+
 impl Quota {
+    /// Returns a quota of so many a second.
+    pub(crate) fn of(a_second: usize) -> Self {
+        Self { a_second, second: None, diagnosed: Vec::new() }
+    }
+
     /// Returns whether a signature that claims to be by `subscriber` may be diagnosed, and counts
     /// it.
     pub(crate) fn allows(&mut self, subscriber: &SubscriberId, now: DateTime<Utc>) -> bool {
@@ -26,7 +38,7 @@ impl Quota {
             self.second = second;
             self.diagnosed.clear();
         }
-        if self.diagnosed.len() == A_SECOND || self.diagnosed.contains(subscriber) {
+        if self.diagnosed.len() >= self.a_second || self.diagnosed.contains(subscriber) {
             return false;
         }
         self.diagnosed.push(subscriber.clone());

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Says something once in a while, and counts what was left out.
 #[derive(Debug, Default)]
-pub(super) struct Seldom {
+pub(crate) struct Seldom {
     said: Option<DateTime<Utc>>,
     left_out: u64,
 }
@@ -14,7 +14,7 @@ impl Seldom {
     const SPAN: TimeDelta = TimeDelta::seconds(10);
 
     /// Returns how many were left out, when it may be said again.
-    pub(super) fn say(&mut self, now: DateTime<Utc>) -> Option<u64> {
+    pub(crate) fn say(&mut self, now: DateTime<Utc>) -> Option<u64> {
         if self.said.is_some_and(|said| (now - said).abs() < Self::SPAN) {
             self.left_out += 1;
             return None;
