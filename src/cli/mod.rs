@@ -6,8 +6,10 @@
 //!   are wrong.
 //! - Text from outside is cut and escaped before it reaches a terminal.
 
+mod changes;
 mod check;
 mod dev;
+mod edit;
 mod events;
 mod health;
 mod input;

@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use uuid::Uuid;
 
 use super::Failure;
+use super::changes::Changes;
 use super::posting::{self, Pace};
 use super::seller::{Exchange, Seller, SellerArguments};
 use crate::beckn::action::Action;
@@ -46,6 +47,7 @@ const DIALECTS: [(&str, Dialect); 2] =
     beckn-receiver trigger on_status --state Packed\n  \
     beckn-receiver trigger on_status --duplicate 3           a seller that retries\n  \
     beckn-receiver trigger on_status --break body_minified   a seller that signs other bytes\n  \
+    beckn-receiver trigger on_status --set /message/order/quote/ttl=soon --remove /context/city\n  \
     beckn-receiver trigger on_update --count 1000 --rate 200\n  \
     beckn-receiver trigger on_track --to http://127.0.0.1:8080 --unsigned")]
 pub(super) struct Arguments {
@@ -105,6 +107,9 @@ pub(super) struct Arguments {
     json: bool,
 
     #[command(flatten)]
+    changes: Changes,
+
+    #[command(flatten)]
     seller: SellerArguments,
 }
 
@@ -143,6 +148,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 async fn trigger(arguments: &Arguments) -> Result<bool, Failure> {
     arguments.check()?;
     let mut requests = Requests::new(arguments, arguments.seller.seller()?)?;
+    // What cannot be changed or broken is told before anything is posted.
+    requests.request(0)?;
     let connection = requests.bpp.connect().await?;
     if arguments.posts() > 1 {
         return many(arguments, &connection, requests).await;
@@ -248,17 +255,22 @@ impl<'a> Requests<'a> {
     }
 
     /// Makes the request of one callback of the order's life.
-    fn request(&self, turn: usize) -> Request {
+    fn request(&self, turn: usize) -> Result<Request, Failure> {
         let now = Utc::now();
-        let (action, body) = self.callback(turn, now);
+        let (action, mut body) = self.callback(turn, now);
+        let changes = &self.arguments.changes;
+        if !changes.is_empty() {
+            let mut json = str::from_utf8(&body)?.to_owned();
+            changes.apply(&mut json)?;
+            body = Bytes::from(json);
+        }
         let authorization = match (self.arguments.breakage, &self.seller.signer) {
             (Some(breakage), Some(signer)) => {
-                let broken = breakage.request(action, &body, signer, now);
-                return broken.expect("what a mock BPP reports is a callback");
+                return Ok(breakage.request(action, &body, signer, now)?);
             }
             (_, signer) => signer.as_ref().map(|signer| signer.authorization(&body, now)),
         };
-        Request { action, authorization, body }
+        Ok(Request { action, authorization, body })
     }
 
     fn callback(&self, turn: usize, now: DateTime<Utc>) -> (Action, Bytes) {
@@ -296,8 +308,13 @@ impl Iterator for Requests<'_> {
             None => self.made / times,
         };
         self.made += 1;
-        let (request, left) =
-            self.kept.remove(&turn).unwrap_or_else(|| (self.request(turn), times));
+        let (request, left) = self.kept.remove(&turn).unwrap_or_else(|| {
+            let request = self.request(turn);
+            (
+                request.expect("all bodies of a run have the shape of the first, which was made"),
+                times,
+            )
+        });
         if left > 1 {
             self.kept.insert(turn, (request.clone(), left - 1));
         }

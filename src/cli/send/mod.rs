@@ -3,7 +3,6 @@
 //! What people paste is not quite JSON: it has a byte order mark, commas before an end, and
 //! `{{placeholders}}`. It is mended with a notice; what need not change stays to the byte.
 
-mod edit;
 mod placeholders;
 
 use std::path::{Path, PathBuf};
@@ -15,10 +14,10 @@ use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use self::placeholders::Values;
-use super::Failure;
+use super::changes::Changes;
 use super::events::action;
-use super::input;
 use super::seller::{Exchange, Seller, SellerArguments};
+use super::{Failure, edit, input};
 use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
 use crate::beckn::repair::repair;
@@ -32,9 +31,10 @@ use crate::words::{Outside, SubscriberId};
         Each gets a context.message_id and a context.timestamp of now; a transaction_id and a \
         bpp_id only where it has none; --bap-id and --bpp-id replace what is there. Commas before \
         an end and a byte order mark are taken out, {{placeholders}} are filled. All else is sent \
-        to the byte as it is.",
+        to the byte as it is, but for what --set and --remove name.",
     after_help = "Examples:\n  \
         beckn-receiver send examples/payloads/on_status_ondc_1_2_5.json\n  \
+        beckn-receiver send captured.json --set /message/order/state=Happy --remove /message/order/id\n  \
         beckn-receiver send captured.json --to http://127.0.0.1:8080 --unsigned --as-is"
 )]
 pub(super) struct Arguments {
@@ -47,12 +47,15 @@ pub(super) struct Arguments {
     action: Option<Action>,
 
     /// Post the bytes untouched; they are signed all the same
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["set", "remove"])]
     as_is: bool,
 
     /// Print one JSON object a file
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    changes: Changes,
 
     #[command(flatten)]
     seller: SellerArguments,
@@ -137,6 +140,7 @@ fn prepared(
     let mut json = without_trailing_commas(text, &mut notices)
         .map_err(|error| format!("expected JSON: {}", untouched(&error)))?;
     renew(&mut json, arguments, seller, now, &mut notices)?;
+    arguments.changes.apply(&mut json)?;
     Ok(Ready { body: Bytes::from(json), notices })
 }
 

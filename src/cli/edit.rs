@@ -4,10 +4,11 @@
 
 use std::ops::Range;
 
-/// A member of an object: its key, and where its value lies.
+/// A member of an object: its key, where it lies with its key, and where its value lies.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) key: String,
+    pub(super) whole: Range<usize>,
     pub(super) value: Range<usize>,
 }
 
@@ -24,17 +25,64 @@ pub(super) fn members(json: &str, at: usize) -> Option<Vec<Member>> {
         if json.as_bytes().get(at) != Some(&b'"') {
             return Some(members);
         }
+        let begin = at;
         let end = past_text(json, at);
         let key = serde_json::from_str(&json[at..end]).ok()?;
         // Behind the colon.
         let start = past_blanks(json, past_blanks(json, end) + 1);
         let end = past_value(json, start);
-        members.push(Member { key, value: start..end });
+        members.push(Member { key, whole: begin..end, value: start..end });
         at = past_blanks(json, end);
         if json.as_bytes().get(at) != Some(&b',') {
             return Some(members);
         }
     }
+}
+
+/// Returns where the elements lie of the list that begins in `json` at `at`, or after blanks there;
+/// `None` when there is no list.
+pub(super) fn elements(json: &str, at: usize) -> Option<Vec<Range<usize>>> {
+    let mut at = past_blanks(json, at);
+    if json.as_bytes().get(at) != Some(&b'[') {
+        return None;
+    }
+    let mut elements = Vec::new();
+    loop {
+        let start = past_blanks(json, at + 1);
+        if matches!(json.as_bytes().get(start), None | Some(b']')) {
+            return Some(elements);
+        }
+        let end = past_value(json, start);
+        elements.push(start..end);
+        at = past_blanks(json, end);
+        if json.as_bytes().get(at) != Some(&b',') {
+            return Some(elements);
+        }
+    }
+}
+
+/// Puts a member or an element behind the last of the object or the list that begins at `at`,
+/// whose parts lie there.
+pub(super) fn append(json: &mut String, at: usize, parts: &[Range<usize>], part: &str) {
+    match parts.last() {
+        Some(last) => json.insert_str(last.end, &format!(",{part}")),
+        None => {
+            let inside = past_blanks(json, at) + 1;
+            json.insert_str(inside, part);
+        }
+    }
+}
+
+/// Takes a part out of an object or a list whose parts lie there, with the comma between it and
+/// the one beside it.
+pub(super) fn remove(json: &mut String, parts: &[Range<usize>], index: usize) {
+    let part = &parts[index];
+    let out = match (index.checked_sub(1), parts.get(index + 1)) {
+        (_, Some(next)) => part.start..next.start,
+        (Some(before), None) => parts[before].end..part.end,
+        (None, None) => part.clone(),
+    };
+    json.replace_range(out, "");
 }
 
 /// Sets a member of the object that begins at `at` to a text: in the place of the value of the
@@ -104,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::{members, set};
+    use super::{append, elements, members, remove, set};
 
     #[test]
     fn members_are_found_whatever_their_values_are() {
@@ -139,6 +187,38 @@ mod tests {
         check("{}", r#"{"id":"a\"b"}"#);
     }
 
+    #[test]
+    fn a_part_is_put_behind_the_last_and_taken_out_with_its_comma() {
+        let check = |json: &str, index: usize, appended: &str, removed: Option<&str>| {
+            let parts = elements(json, 0).unwrap_or_else(|| {
+                members(json, 0).unwrap().into_iter().map(|member| member.whole).collect()
+            });
+            let mut text = json.to_owned();
+            let part = if json.trim().starts_with('[') { "9" } else { "\"z\":9" };
+            append(&mut text, 0, &parts, part);
+            assert_eq!(text, appended);
+            let Some(removed) = removed else { return };
+            let mut text = json.to_owned();
+            remove(&mut text, &parts, index);
+            assert_eq!(text, removed);
+        };
+        check("[]", 0, "[9]", None);
+        check(" { } ", 0, " {\"z\":9 } ", None);
+        check("[ 1 ]", 0, "[ 1,9 ]", Some("[  ]"));
+        check("[ 1 , \"]\" , [2] ]", 0, "[ 1 , \"]\" , [2],9 ]", Some("[ \"]\" , [2] ]"));
+        check("[ 1 , \"]\" , [2] ]", 1, "[ 1 , \"]\" , [2],9 ]", Some("[ 1 , [2] ]"));
+        check("[ 1 , \"]\" , [2] ]", 2, "[ 1 , \"]\" , [2],9 ]", Some("[ 1 , \"]\" ]"));
+        check("{ \"a\" : 1 }", 0, "{ \"a\" : 1,\"z\":9 }", Some("{  }"));
+        check(
+            "{ \"a\" : 1 ,\n \"b\" : 2 }",
+            0,
+            "{ \"a\" : 1 ,\n \"b\" : 2,\"z\":9 }",
+            Some("{ \"b\" : 2 }"),
+        );
+        assert_eq!(elements("{}", 0), None);
+        assert_eq!(elements("", 0), None);
+    }
+
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -170,6 +250,18 @@ mod tests {
                 let read: Value = serde_json::from_str(&text[member.value]).unwrap();
                 prop_assert_eq!(&read, &object[&member.key]);
             }
+        }
+
+        #[test]
+        fn the_elements_of_any_list_are_those_that_a_parser_reads(
+            list in prop::collection::vec(json(), 0..5),
+            pretty in any::<bool>(),
+        ) {
+            let value = Value::from(list);
+            let text = if pretty { format!("{value:#}") } else { value.to_string() };
+            let found = elements(&text, 0).unwrap();
+            let read = found.into_iter().map(|one| serde_json::from_str(&text[one]).unwrap());
+            prop_assert_eq!(Value::Array(read.collect()), value);
         }
     }
 }
