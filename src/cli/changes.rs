@@ -114,7 +114,7 @@ impl fmt::Display for Pointer {
 /// Writes a way as a JSON Pointer, safe for a terminal.
 fn written(way: &[String]) -> String {
     let escaped = |key: &String| key.replace('~', "~0").replace('/', "~1");
-    way.iter().map(|key| format!("/{}", Outside(&escaped(key)))).collect()
+    way.iter().map(|key| format!("/{}", Outside(&escaped(key)))).collect::<Vec<_>>().concat()
 }
 
 impl Inside {

@@ -64,13 +64,11 @@ pub(super) fn elements(json: &str, at: usize) -> Option<Vec<Range<usize>>> {
 /// Puts a member or an element behind the last of the object or the list that begins at `at`,
 /// whose parts lie there.
 pub(super) fn append(json: &mut String, at: usize, parts: &[Range<usize>], part: &str) {
-    match parts.last() {
-        Some(last) => json.insert_str(last.end, &format!(",{part}")),
-        None => {
-            let inside = past_blanks(json, at) + 1;
-            json.insert_str(inside, part);
-        }
-    }
+    let (at, part) = match parts.last() {
+        Some(last) => (last.end, format!(",{part}")),
+        None => (past_blanks(json, at) + 1, part.to_owned()),
+    };
+    json.insert_str(at, &part);
 }
 
 /// Takes a part out of an object or a list whose parts lie there, with the comma between it and

@@ -350,3 +350,44 @@ async fn a_state_that_nobody_lists_is_sent_as_it_is_with_a_notice() {
     let code = "/message/order/fulfillments/0/state/descriptor/code";
     assert_eq!(server.seen()[0].json().pointer(code).unwrap(), "Lost");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_changed_on_purpose_before_it_is_signed() {
+    let server = Server::acking().await;
+    let directory = TempDir::new().unwrap();
+    seller_file(directory.path(), &server.url);
+    let ttl = ["--set", "/message/order/quote/ttl=soon", "--remove", "/message/order/items/0"];
+    ends(0, directory.path(), &[&["trigger", "on_status", "--count", "2"][..], &ttl].concat())
+        .await;
+    let captured = sample("on_status_ondc_1_2_5.json");
+    let send = ["send", captured.to_str().unwrap()];
+    ends(0, directory.path(), &[&send[..], &ttl].concat()).await;
+    let seen = server.seen();
+    assert_eq!(seen.len(), 3);
+    for post in &seen {
+        assert!(is_signed(post), "{post:?}");
+        assert_eq!(post.json().pointer("/message/order/quote/ttl").unwrap(), "soon");
+        let start = text(&post.body[..20]).split_whitespace().collect::<String>();
+        assert!(start.starts_with("{\"context\":{"), "the context is still the first: {start}");
+    }
+    // The item's lines are gone, the ttl's is another, and so are the two that are always new.
+    let (before, after) = (std::fs::read_to_string(&captured).unwrap(), text(&seen[2].body));
+    let is_new = |line: &&str| !before.lines().any(|kept| kept == *line);
+    let changed = after.lines().filter(is_new).map(|line| line.trim().split(':').next().unwrap());
+    let mut changed: Vec<_> = changed.collect();
+    changed.sort_unstable();
+    assert_eq!(changed, ["\"message_id\"", "\"timestamp\"", "\"ttl\""]);
+    assert!(after.lines().count() < before.lines().count());
+    // What is not there is told before anything is posted.
+    let wrong = ["--set", "/message/ordr/id=1"];
+    for line in [&["trigger", "on_status", "--count", "2"][..], &send] {
+        let (_, told) = ends(1, directory.path(), &[line, &wrong].concat()).await;
+        assert!(told.contains("expected `ordr` in /message, found `order`"), "{told}");
+    }
+    let (_, told) = ends(2, directory.path(), &[&send[..], &wrong, &["--as-is"]].concat()).await;
+    assert!(told.contains("--as-is"), "{told}");
+    let broken = ["trigger", "on_status", "--break", "length", "--remove", "/context"];
+    let (_, told) = ends(1, directory.path(), &broken).await;
+    assert!(told.contains("context"), "{told}");
+    assert_eq!(server.seen().len(), 3);
+}
