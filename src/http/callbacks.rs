@@ -84,7 +84,7 @@ impl Desk {
 
 /// Why a request is not `ACKed`.
 #[derive(Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     UnknownPath,
     Method(Action),
     Encoding,
@@ -107,6 +107,22 @@ impl Trouble {
             | Self::Draining => true,
             // There the body was read, or there is no more time for it.
             Self::Body(body::Error::Broken(_)) | Self::Late | Self::Rejected(_) => false,
+        }
+    }
+
+    /// Returns the cause under which a request is kept that the seller has to mend before its body
+    /// is looked at.
+    pub(super) const fn of_request(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownPath => Some("http.path"),
+            Self::Method(_) => Some("http.method"),
+            Self::Encoding => Some("http.encoding"),
+            Self::Body(body::Error::TooLong { .. }) => Some("http.body_too_long"),
+            Self::Body(body::Error::NoRoom | body::Error::Broken(_))
+            | Self::TooManyRequests
+            | Self::Draining
+            | Self::Late
+            | Self::Rejected(_) => None,
         }
     }
 }
@@ -219,7 +235,7 @@ fn route(options: &Options, path: &str) -> Option<Action> {
 }
 
 /// Turns a reason into the status and the NACK: design decision D1, row by row.
-fn answer(trouble: &Trouble, nack_status: StatusCode) -> (StatusCode, Nack) {
+pub(super) fn answer(trouble: &Trouble, nack_status: StatusCode) -> (StatusCode, Nack) {
     let unfit = |status, message: &str| (status, core(INVALID_RESPONSE, message));
     let later = |message: &str| (StatusCode::SERVICE_UNAVAILABLE, core(INTERNAL_ERROR, message));
     match trouble {
@@ -327,14 +343,17 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
             tracing::warn!(error = %Chain(&error), "answered 503: a callback could not be kept");
             return;
         }
-        Trouble::Body(body::Error::TooLong { .. }) => unread("http.body_too_long"),
-        Trouble::UnknownPath => unread("http.path"),
-        Trouble::Method(_) => unread("http.method"),
-        Trouble::Encoding => unread("http.encoding"),
-        Trouble::Body(body::Error::NoRoom | body::Error::Broken(_))
+        Trouble::UnknownPath
+        | Trouble::Method(_)
+        | Trouble::Encoding
+        | Trouble::Body(_)
         | Trouble::TooManyRequests
-        | Trouble::Late => return tell(desk, &nack.message),
-        Trouble::Draining => return,
+        | Trouble::Draining
+        | Trouble::Late => match trouble.of_request() {
+            Some(cause) => (cause, "unverified:".to_owned(), false, Bytes::new()),
+            None if matches!(trouble, Trouble::Draining) => return,
+            None => return tell(desk, &nack.message),
+        },
     };
     desk.intake.inbox.refuse(Refusal {
         at: desk.clock.now(),
@@ -356,10 +375,6 @@ fn tell(desk: &Desk, why: &str) {
     if let Some(left_out) = told.say(desk.clock.now()) {
         tracing::warn!(left_out, "answered 503: {why}");
     }
-}
-
-fn unread(cause: &'static str) -> (&'static str, String, bool, Bytes) {
-    (cause, "unverified:".to_owned(), false, Bytes::new())
 }
 
 /// The answer to a bug of ours. The panic's text may hold what a seller sent, so it is not logged.

@@ -8,5 +8,7 @@
 
 pub(crate) mod body;
 pub(crate) mod callbacks;
+#[cfg(test)]
+mod nack_codes;
 pub(crate) mod operations;
 pub(crate) mod serve;

@@ -14,6 +14,7 @@ mod flood;
 mod harness;
 mod life;
 mod misbehaved;
+mod nack_codes;
 mod readme;
 mod registry;
 mod seller;
