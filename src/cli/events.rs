@@ -12,7 +12,8 @@ use super::Failure;
 use crate::beckn::action::Action;
 use crate::config::Config;
 use crate::event::EventId;
-use crate::inbox::reader::{self, Filter, KeptRefusal, Progress, Reader, Summary, Totals};
+use crate::inbox::reader::refusals::KeptRefusal;
+use crate::inbox::reader::{self, Filter, Progress, Reader, Summary, Totals};
 use crate::words::Outside;
 use crate::words::nearest::nearest;
 

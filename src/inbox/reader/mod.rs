@@ -3,6 +3,8 @@
 //! Reading never waits for the writer nor stops it. There is no index on what the filters name:
 //! a list walks the narrow rows from the newest on, some 100 ms for 1,000,000 events.
 
+pub(crate) mod refusals;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -11,10 +13,10 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use uuid::Uuid;
 
-use super::sqlite::open_error::OpenError;
-use super::sqlite::pages::{time, warnings_from_rest};
-use super::sqlite::schema;
 use crate::event::{EventId, Flags};
+use crate::inbox::sqlite::open_error::OpenError;
+use crate::inbox::sqlite::pages::{time, warnings_from_rest};
+use crate::inbox::sqlite::schema;
 use crate::words::Violation;
 
 /// Why an inbox could not be read.
@@ -143,31 +145,6 @@ pub(crate) struct Detail {
     pub(crate) replay_requested: bool,
 }
 
-/// A callback that was refused.
-#[derive(Debug, Clone)]
-pub(crate) struct KeptRefusal {
-    /// When it came.
-    pub(crate) at: DateTime<Utc>,
-    /// The last segment of its path.
-    pub(crate) route: String,
-    /// Who it says it is from.
-    pub(crate) seller: String,
-    /// Whether its signature was verified.
-    pub(crate) verified: bool,
-    /// Why it was refused.
-    pub(crate) cause: String,
-    /// The JSON Pointer that the seller was told.
-    pub(crate) path: String,
-    /// What the seller was told.
-    pub(crate) message: String,
-    /// The HTTP status.
-    pub(crate) status: u16,
-    /// The beginning of the body.
-    pub(crate) body: Bytes,
-    /// How long the whole body was.
-    pub(crate) body_bytes: u64,
-}
-
 /// How many events there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -277,33 +254,6 @@ impl Reader {
             .query_row(&sql, [id.uuid().as_bytes()], detail)
             .optional()
             .map_err(Error::Read)
-    }
-
-    /// Returns at most `limit` refusals, newest first.
-    pub(crate) fn refusals(&self, limit: usize) -> Result<Vec<KeptRefusal>, Error> {
-        let read = || {
-            self.connection
-                .prepare(
-                    "SELECT at, route, seller, verified, cause, path, message, status, body,
-                     body_bytes FROM refusal ORDER BY seq DESC LIMIT ?1",
-                )?
-                .query_map([limit], |row| {
-                    Ok(KeptRefusal {
-                        at: time(row.get(0)?),
-                        route: row.get(1)?,
-                        seller: row.get(2)?,
-                        verified: row.get(3)?,
-                        cause: row.get(4)?,
-                        path: row.get(5)?,
-                        message: row.get(6)?,
-                        status: row.get(7)?,
-                        body: Bytes::from(row.get::<_, Vec<u8>>(8)?),
-                        body_bytes: row.get(9)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(Error::Read)
     }
 
     /// Counts what there is.

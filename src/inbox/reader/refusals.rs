@@ -1,0 +1,61 @@
+//! The refused callbacks of an inbox, as far as they are kept.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::{Error, Reader};
+use crate::inbox::sqlite::pages::time;
+
+/// A callback that was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptRefusal {
+    /// When it came.
+    pub(crate) at: DateTime<Utc>,
+    /// The last segment of its path.
+    pub(crate) route: String,
+    /// Who it says it is from.
+    pub(crate) seller: String,
+    /// Whether its signature was verified.
+    pub(crate) verified: bool,
+    /// Why it was refused.
+    pub(crate) cause: String,
+    /// The JSON Pointer that the seller was told.
+    pub(crate) path: String,
+    /// What the seller was told.
+    pub(crate) message: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The beginning of the body.
+    pub(crate) body: Bytes,
+    /// How long the whole body was.
+    pub(crate) body_bytes: u64,
+}
+
+impl Reader {
+    /// Returns at most `limit` refusals, newest first.
+    pub(crate) fn refusals(&self, limit: usize) -> Result<Vec<KeptRefusal>, Error> {
+        let read = || {
+            self.connection
+                .prepare(
+                    "SELECT at, route, seller, verified, cause, path, message, status, body,
+                     body_bytes FROM refusal ORDER BY seq DESC LIMIT ?1",
+                )?
+                .query_map([limit], |row| {
+                    Ok(KeptRefusal {
+                        at: time(row.get(0)?),
+                        route: row.get(1)?,
+                        seller: row.get(2)?,
+                        verified: row.get(3)?,
+                        cause: row.get(4)?,
+                        path: row.get(5)?,
+                        message: row.get(6)?,
+                        status: row.get(7)?,
+                        body: Bytes::from(row.get::<_, Vec<u8>>(8)?),
+                        body_bytes: row.get(9)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(Error::Read)
+    }
+}
