@@ -12,7 +12,7 @@ use super::Failure;
 use crate::beckn::action::Action;
 use crate::config::Config;
 use crate::event::EventId;
-use crate::inbox::reader::refusals::KeptRefusal;
+use crate::inbox::reader::refusals::{KeptRefusal, RefusalFilter};
 use crate::inbox::reader::{self, Filter, Progress, Reader, Summary, Totals};
 use crate::words::Outside;
 use crate::words::nearest::nearest;
@@ -63,6 +63,14 @@ pub(super) struct DeadLetters {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Refusals {
+    /// Only this seller, verified or not: its subscriber id
+    #[arg(long, value_name = "BPP_ID")]
+    seller: Option<String>,
+
+    /// Only this cause, as `signature.expired`; `signature` is every one that begins so
+    #[arg(long, value_name = "NAME")]
+    cause: Option<String>,
+
     #[command(flatten)]
     list: List,
 
@@ -137,7 +145,8 @@ pub(super) fn dead_letters(config: &Config, arguments: &DeadLetters) -> Result<E
 }
 
 pub(super) fn refusals(config: &Config, arguments: &Refusals) -> Result<ExitCode, Failure> {
-    let refusals = Reader::open(&config.inbox.path)?.refusals(arguments.list.limit)?;
+    let filter = RefusalFilter { seller: arguments.seller.clone(), cause: arguments.cause.clone() };
+    let refusals = Reader::open(&config.inbox.path)?.refusals(&filter, arguments.list.limit)?;
     let row = |refusal| RefusalRow::new(refusal, arguments.bodies);
     print_all(&refusals, arguments.list.json, row, |refusal| {
         let place = if refusal.path.is_empty() { "the body" } else { &refusal.path };

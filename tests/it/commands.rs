@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::harness::{Recorder, TestReceiver, binary, on_status, sample};
+use crate::harness::{Recorder, Seller, TestReceiver, binary, on_status, post_signed, sample};
 
 /// Runs the binary on the inbox below a test's directory.
 fn run(directory: &Path, arguments: &[&str]) -> Output {
@@ -66,6 +66,46 @@ async fn refusals_are_listed_with_what_the_seller_was_told() {
     let directory = receiver.stop().await;
     let listed = output(directory.path(), &["refusals"]);
     assert!(listed.contains("context.action") && listed.contains("seller.example"), "{listed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_narrowed_by_seller_and_cause() {
+    let seller = Seller::new("seller.example");
+    let settings = format!("signature.pinned_keys = [\"{}\"]", seller.pinned());
+    let receiver = TestReceiver::start(&settings, Recorder::new()).await;
+    // The same seller three times: verified, only claimed, and by a signature that is none.
+    let wrong = on_status("t", "m", "A").replace("on_status", "on_track");
+    seller.post(&receiver, "/on_status", &wrong).await;
+    receiver.post("/on_status", &wrong).await;
+    post_signed(receiver.address, "/on_status", &seller.authorization(b"another"), &wrong).await;
+    let other = wrong.replace("seller.example", "another.example");
+    receiver.post("/on_status", other).await;
+    let directory = receiver.stop().await;
+    let check = |options: &[&str], expected: &[(&str, bool)]| {
+        let line = [&["refusals", "--json"], options].concat();
+        let listed = output(directory.path(), &line);
+        let rows = listed.lines().map(|row| serde_json::from_str(row).unwrap());
+        let found: Vec<(String, bool)> = rows
+            .map(|row: serde_json::Value| {
+                (row["cause"].as_str().unwrap().to_owned(), row["verified"].as_bool().unwrap())
+            })
+            .collect();
+        let found: Vec<_> = found.iter().map(|(cause, is)| (&**cause, *is)).collect();
+        assert_eq!(found, expected, "{options:?}: {listed}");
+    };
+    let (action, signature) = ("context.action", "signature.does_not_match");
+    let all = [(action, false), (signature, false), (action, false), (action, true)];
+    check(&[], &all);
+    check(&["--seller", "seller.example"], &all[1..]);
+    check(&["--seller", "seller.example", "--limit", "1"], &all[1..2]);
+    check(&["--seller", "seller"], &[]);
+    check(&["--cause", signature], &all[1..2]);
+    check(&["--cause", "signature"], &all[1..2]);
+    check(&["--cause", "context", "--seller", "another.example"], &all[..1]);
+    // What is no whole word of a cause is none, nor is a pattern.
+    for part in ["sign", "signature.", "signature.does", "%", "_______.action"] {
+        check(&["--cause", part], &[]);
+    }
 }
 
 #[test]

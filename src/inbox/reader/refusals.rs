@@ -2,9 +2,19 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use rusqlite::named_params;
 
 use super::{Error, Reader};
 use crate::inbox::sqlite::pages::time;
+
+/// Which refusals a list shows; `None` is any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RefusalFilter {
+    /// The seller, verified or not.
+    pub(crate) seller: Option<String>,
+    /// The cause, or what comes before a dot in it: `signature` is every `signature.…`.
+    pub(crate) cause: Option<String>,
+}
 
 /// A callback that was refused.
 #[derive(Debug, Clone)]
@@ -31,16 +41,30 @@ pub(crate) struct KeptRefusal {
     pub(crate) body_bytes: u64,
 }
 
+/// The cause is compared as text: a pattern would have to be escaped.
+const MATCHING: &str = "SELECT at, route, seller, verified, cause, path, message, status, body,
+     body_bytes FROM refusal
+     WHERE (:seller IS NULL OR seller IN (:seller, 'unverified:' || :seller))
+     AND (:cause IS NULL OR cause = :cause
+         OR substr(cause, 1, length(:cause) + 1) = :cause || '.')
+     ORDER BY seq DESC LIMIT :limit";
+
 impl Reader {
-    /// Returns at most `limit` refusals, newest first.
-    pub(crate) fn refusals(&self, limit: usize) -> Result<Vec<KeptRefusal>, Error> {
+    /// Returns at most `limit` refusals that match, newest first.
+    pub(crate) fn refusals(
+        &self,
+        filter: &RefusalFilter,
+        limit: usize,
+    ) -> Result<Vec<KeptRefusal>, Error> {
         let read = || {
+            let parameters = named_params! {
+                ":seller": filter.seller,
+                ":cause": filter.cause,
+                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+            };
             self.connection
-                .prepare(
-                    "SELECT at, route, seller, verified, cause, path, message, status, body,
-                     body_bytes FROM refusal ORDER BY seq DESC LIMIT ?1",
-                )?
-                .query_map([limit], |row| {
+                .prepare(MATCHING)?
+                .query_map(parameters, |row| {
                     Ok(KeptRefusal {
                         at: time(row.get(0)?),
                         route: row.get(1)?,

@@ -12,6 +12,7 @@ use super::{Options, SqliteInbox};
 use crate::clock::Clock as _;
 use crate::event::EventId;
 use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, check_all, new_id};
+use crate::inbox::reader::refusals::RefusalFilter;
 use crate::inbox::reader::{Filter, Reader, Replay, request_replay};
 use crate::inbox::{Error, Inbox, Receipt, Refusal, Seq, Settlement};
 
@@ -360,7 +361,7 @@ async fn refusals_are_kept_within_their_quotas_and_counted_exactly() {
     }
     inbox.close().await;
     let reader = Reader::open(&options.path).unwrap();
-    let kept = reader.refusals(100).unwrap();
+    let kept = reader.refusals(&RefusalFilter::default(), 100).unwrap();
     assert_eq!(kept.iter().filter(|refusal| refusal.verified).count(), 3);
     assert_eq!(kept.iter().filter(|refusal| !refusal.verified).count(), 10);
     assert_eq!((&kept[0].body[..], kept[0].body_bytes), (&b"0123"[..], 10));

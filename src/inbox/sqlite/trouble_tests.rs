@@ -12,6 +12,7 @@ use super::tests::{open, options, refusal};
 use crate::clock::Clock as _;
 use crate::event::Flag;
 use crate::inbox::contract::{ManualClock, SAMPLE, Sample, new_id};
+use crate::inbox::reader::refusals::RefusalFilter;
 use crate::inbox::reader::{Reader, request_replay};
 use crate::inbox::{Error, Inbox, Settlement, Standing};
 
@@ -46,7 +47,8 @@ async fn a_refusal_takes_no_more_room_than_its_bounds_however_long_its_texts_are
         inbox.refuse(refusal);
     }
     inbox.close().await;
-    let kept = Reader::open(&options.path).unwrap().refusals(100).unwrap();
+    let kept =
+        Reader::open(&options.path).unwrap().refusals(&RefusalFilter::default(), 100).unwrap();
     assert_eq!(kept.len(), 3, "the quota of a seller with a long name");
     let lengths = [&kept[0].seller, &kept[0].path, &kept[0].message].map(String::len);
     assert_eq!(lengths, [255, 1024, 1024], "cut between characters");
