@@ -100,6 +100,16 @@ enum Command {
 /// A failure that ends a command, told to the person at the terminal.
 type Failure = Box<dyn std::error::Error>;
 
+/// A mistake of the command line that its parser cannot see: trying again does not help.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Mistake(Failure);
+
+/// Returns the failure of a command line that cannot be obeyed as it is.
+fn mistake(what: impl Into<Failure>) -> Failure {
+    Box::new(Mistake(what.into()))
+}
+
 /// Runs the command line with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -158,12 +168,16 @@ fn load(named: Option<&Path>) -> Result<Config, LoadError> {
     }
 }
 
-/// Returns whether a failure is a mistake of the settings: trying again does not help.
+/// Returns whether a failure is a mistake of the settings or the command line.
 fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
     let of_start = failure.downcast_ref::<StartError>().is_some_and(|error| {
         matches!(error, StartError::Settings(_) | StartError::Rules(_) | StartError::Keys(_))
     });
-    of_start || failure.is::<LoadError>() || failure.is::<Exposed>() || failure.is::<KeysError>()
+    of_start
+        || failure.is::<LoadError>()
+        || failure.is::<Exposed>()
+        || failure.is::<KeysError>()
+        || failure.is::<Mistake>()
 }
 
 /// Prints a failure and what caused it, each once.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Failure;
 use super::seller_file::{DIRECTORY, SellerFile};
+use super::{Failure, mistake};
 use crate::beckn::callback::Callback;
 use crate::mock::{Answer, Connection, Error, MockBpp, Request, Signer};
 use crate::signature::Authorization;
@@ -86,24 +86,26 @@ impl SellerArguments {
         let (Some(key_id), Some(key)) = (key_id, key) else {
             return Err(self.nowhere("who signs"));
         };
-        Ok(Signer::new(key_id, &key)?)
+        Signer::new(key_id, &key).map_err(mistake)
     }
 
     fn nowhere(&self, what: &str) -> Failure {
         let path = SellerFile::path(&self.dir);
-        format!(
+        mistake(format!(
             "nothing says {what}: there is no {}; start `beckn-receiver dev` here first, or give \
              --to URL with --key-id and --key-file, or with --unsigned",
             path.display()
-        )
-        .into()
+        ))
     }
 }
 
 impl Seller {
     /// Returns the mock BPP that posts as this seller.
-    pub(super) fn mock(&self) -> Result<MockBpp, Error> {
-        let mut seller = MockBpp::new(&self.to)?.bap_id(&self.bap_id);
+    ///
+    /// # Errors
+    /// The URL is none that can be posted to.
+    pub(super) fn mock(&self) -> Result<MockBpp, Failure> {
+        let mut seller = MockBpp::new(&self.to).map_err(mistake)?.bap_id(&self.bap_id);
         if let Some(signer) = &self.signer {
             seller = seller.signer(signer.clone());
         }

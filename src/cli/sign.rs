@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::keygen::key_id;
-use super::{Failure, input};
+use super::{Failure, input, mistake};
 use crate::config::Config;
 use crate::signature::PrivateKey;
 use crate::words::KeyId;
@@ -47,7 +47,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
         arguments.expires.unwrap_or_else(|| created.saturating_add(i64::from(arguments.ttl)));
     if expires <= created {
         let message = format!("expected a signature that expires after {created}, found {expires}");
-        return Err(message.into());
+        return Err(mistake(message));
     }
     println!("{}", key.authorization(&arguments.key_id, &body, created, expires));
     Ok(ExitCode::SUCCESS)
@@ -65,7 +65,8 @@ fn private_key(arguments: &Arguments) -> Result<PrivateKey, Failure> {
 fn from_environment() -> Result<String, Failure> {
     // The error of a text that is no Unicode would print it.
     std::env::var(VARIABLE).map_err(|_absent| {
-        format!("expected a private key in a file, --key-file, or in {VARIABLE}, found neither")
-            .into()
+        mistake(format!(
+            "expected a private key in a file, --key-file, or in {VARIABLE}, found neither"
+        ))
     })
 }

@@ -9,10 +9,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use indicatif::ProgressBar;
 use uuid::Uuid;
 
-use super::Failure;
 use super::changes::Changes;
 use super::posting::{self, Pace};
 use super::seller::{Exchange, Seller, SellerArguments};
+use super::{Failure, mistake};
 use crate::beckn::action::Action;
 use crate::mock::{Breakage, Connection, Dialect, MockBpp, Report, Request};
 use crate::words::Outside;
@@ -196,19 +196,17 @@ impl Arguments {
     /// Checks what the arguments' own ranges cannot say, and warns of what is odd.
     fn check(&self) -> Result<(), Failure> {
         if self.posts() > MOST_POSTS {
-            return Err(
-                format!("expected at most {MOST_POSTS} posts, found {}", self.posts()).into()
-            );
+            let posts = self.posts();
+            return Err(mistake(format!("expected at most {MOST_POSTS} posts, found {posts}")));
         }
         if self.shuffle && self.duplicate > 1 && self.count as usize > MOST_KEPT {
-            return Err(format!(
+            return Err(mistake(format!(
                 "expected at most --count {MOST_KEPT} with --shuffle and --duplicate"
-            )
-            .into());
+            )));
         }
         match &self.state {
             Some(_) if self.action == Action::OnTrack => {
-                Err("on_track reports a position: --state is for on_status and on_update".into())
+                Err(mistake("on_track reports a position: --state is for on_status and on_update"))
             }
             Some(state) if !Report::STATES.contains(&&**state) => {
                 eprintln!(

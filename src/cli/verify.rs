@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::{Failure, input};
+use super::{Failure, input, mistake};
 use crate::beckn::callback::Callback;
 use crate::config::Config;
 use crate::log::start_log;
@@ -141,7 +141,7 @@ struct Moment {
 /// Takes the key that was given.
 fn given(text: &str) -> Result<Found, Failure> {
     let named = PublicKey::parse(text)
-        .map_err(|error| format!("no public key in --public-key: {error}"))?;
+        .map_err(|error| mistake(format!("no public key in --public-key: {error}")))?;
     Ok(Found { named: Some(named), ..Found::default() })
 }
 

@@ -76,6 +76,6 @@ async fn without_it_trigger_says_what_to_do() {
     let place = TempDir::new().unwrap();
     let output = trigger(place.path(), &["on_status"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("beckn-receiver dev") && told.contains("--key-file"), "{told}");
 }

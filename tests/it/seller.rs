@@ -320,16 +320,28 @@ async fn captured_callbacks_are_repaired_with_a_notice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_told_with_the_way_out() {
     let directory = TempDir::new().unwrap();
-    let (_, told) = ends(1, directory.path(), &["trigger", "on_status"]).await;
+    let (_, told) = ends(2, directory.path(), &["trigger", "on_status"]).await;
     assert!(told.contains("beckn-receiver dev") && told.contains("--unsigned"), "{told}");
     let nobody = ["trigger", "on_status", "--to", "http://127.0.0.1:1"];
-    let (_, told) = ends(1, directory.path(), &nobody).await;
+    let (_, told) = ends(2, directory.path(), &nobody).await;
     assert!(told.contains("who signs") && told.contains("--key-file"), "{told}");
     ends(2, directory.path(), &["trigger", "on_search"]).await;
     let position =
         ["trigger", "on_track", "--to", "http://127.0.0.1:1", "--unsigned", "--state", "x"];
-    let (_, told) = ends(1, directory.path(), &position).await;
+    let (_, told) = ends(2, directory.path(), &position).await;
     assert!(told.contains("--state"), "{told}");
+    let many = ["--unsigned", "--count", "1000000", "--duplicate", "2"];
+    let (_, told) = ends(2, directory.path(), &[&nobody[..], &many[..]].concat()).await;
+    assert!(told.contains("at most 1000000 posts"), "{told}");
+    let (_, told) = ends(2, directory.path(), &["send", "captured.json"]).await;
+    assert!(told.contains("beckn-receiver dev"), "{told}");
+    let no_url = ["trigger", "on_status", "--to", "nowhere", "--unsigned"];
+    let (_, told) = ends(2, directory.path(), &no_url).await;
+    assert!(told.contains("cannot post to `nowhere`"), "{told}");
+    std::fs::write(directory.path().join("key"), STANDARD.encode(SEED)).unwrap();
+    let key = ["--key-id", "no-unique-key", "--key-file", "key"];
+    let (_, told) = ends(2, directory.path(), &[&nobody[..], &key[..]].concat()).await;
+    assert!(told.contains("cannot sign"), "{told}");
     // Nobody listens there: a failure is told in the place of an answer.
     let (out, _) = ends(1, directory.path(), &[&nobody[..], &["--unsigned"]].concat()).await;
     assert!(out.contains("← no answer"), "{out}");

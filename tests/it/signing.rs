@@ -234,10 +234,10 @@ fn mistakes_say_what_was_expected_and_never_show_a_key() {
     sign(&long, &[], 1, "more than 8192 bytes");
     sign("nothing", &[], 1, "could not read nothing");
     // Any 32 bytes are a seed, so a public key in its place is only found by who verifies.
-    sign(&public, &["--created", "5", "--expires", "5"], 1, "expires after 5, found 5");
+    sign(&public, &["--created", "5", "--expires", "5"], 2, "expires after 5, found 5");
     sign(&public, &["--created", "soon"], 2, "soon");
     sign(&public, &["--expires", "5", "--ttl", "5"], 2, "--ttl");
-    let told = place.fails(&["sign", &body, "--key-id", KEY_ID], 1);
+    let told = place.fails(&["sign", &body, "--key-id", KEY_ID], 2);
     assert!(told.contains("--key-file") && told.contains("BECKN_PRIVATE_KEY"), "{told}");
     for id in ["buyer.example", "|key-1", "buyer\"example|key-1", "buyer example|key-1", "käufer|k"]
     {
@@ -252,11 +252,11 @@ fn mistakes_say_what_was_expected_and_never_show_a_key() {
     verify(&["--public-key", PUBLIC], 2, "--authorization");
     verify(
         &["--public-key", "abc=", "--authorization", HEADER],
-        1,
+        2,
         "expected 32 bytes in base64, found 2",
     );
     // The wrong half of a pair must not be repeated on the terminal.
-    verify(&["--public-key", PRIVATE, "--authorization", HEADER], 1, "expected 32 bytes");
+    verify(&["--public-key", PRIVATE, "--authorization", HEADER], 2, "expected 32 bytes");
     let at = ["--public-key", PUBLIC, "--authorization", HEADER, "--at", "yesterday"];
     verify(&at, 2, "as in 2026-11-21T08:00:00Z");
 }
