@@ -48,7 +48,7 @@ async fn network(directory: &Path, begun: Instant) -> Result<ExitCode, Failure> 
     list(&registry, &seller.public().to_string(), &buyer)?;
     let config = settings(directory, &registry, &buyer)?;
     start_log(&config)?;
-    let greet = |server: &Server, inbox: &Path| {
+    let open = |server: &Server, inbox: &Path| {
         let receiver = format!("http://{}", server.callbacks_address()?);
         let file = SellerFile {
             receiver: receiver.clone(),
@@ -57,18 +57,20 @@ async fn network(directory: &Path, begun: Instant) -> Result<ExitCode, Failure> 
             bap_id: BUYER.to_owned(),
         };
         file.write(directory).map_err(std::io::Error::other)?;
-        eprintln!("  receiver   {receiver}/{{on_status,on_update,on_track}}, as {BUYER}");
-        eprintln!("  operations http://{}/livez, /readyz", server.operations_address()?);
-        eprintln!("  registry   {} (a mock), 1 seller: {SELLER}|{KEY}", registry.url_v2());
-        eprintln!("  store      {}", inbox.display());
-        eprintln!(
-            "  ready in {} ms - in another terminal: beckn-receiver trigger on_status{}",
-            begun.elapsed().as_millis(),
-            option(directory)
-        );
-        Ok(())
+        let operations = server.operations_address()?;
+        let registry = registry.url_v2();
+        let (inbox, milliseconds) = (inbox.display(), begun.elapsed().as_millis());
+        let option = option(directory);
+        Ok(format!(
+            "  receiver   {receiver}/{{on_status,on_update,on_track}}, as {BUYER}\n  \
+             operations http://{operations}/livez, /readyz\n  \
+             registry   {registry} (a mock), 1 seller: {SELLER}|{KEY}\n  \
+             store      {inbox}\n  \
+             ready in {milliseconds} ms - in another terminal: beckn-receiver trigger \
+             on_status{option}\n"
+        ))
     };
-    serve::serve(config, greet).await
+    serve::serve(config, open).await
 }
 
 /// Returns what `trigger` needs to find the seller's key.

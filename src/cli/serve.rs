@@ -19,10 +19,11 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
     runtime.block_on(serve(config, greet))
 }
 
-/// Serves until a signal; `greet` tells the person who started it where it listens.
+/// Serves until a signal. `open` does what has to be done before it is ready, and returns what the
+/// person who started it is told; a log in JSON has no room for that.
 pub(super) async fn serve(
     config: Config,
-    greet: impl FnOnce(&Server, &Path) -> std::io::Result<()>,
+    open: impl FnOnce(&Server, &Path) -> std::io::Result<String>,
 ) -> Result<ExitCode, Failure> {
     // Begun before the inbox is opened: a signal that comes early still ends it in order.
     let stop = shutdown_signal();
@@ -31,8 +32,9 @@ pub(super) async fn serve(
     let receiver = Receiver::builder(config).start(Print::default()).await?;
     let server = receiver.bind().await?;
     let data = std::path::absolute(inbox)?;
+    let greeting = open(&server, &data)?;
     if format == LogFormat::Text {
-        greet(&server, &data)?;
+        eprint!("{greeting}");
     }
     tracing::info!(listen = %server.callbacks_address()?, inbox = %data.display(), "ready");
     server.run(stop).await?;
@@ -41,14 +43,15 @@ pub(super) async fn serve(
 }
 
 /// Says where it listens, where the data lies, and what to try; for the person who started it.
-fn greet(server: &Server, data: &Path) -> std::io::Result<()> {
+fn greet(server: &Server, data: &Path) -> std::io::Result<String> {
     let callbacks = server.callbacks_address()?;
-    eprintln!("callbacks   http://{callbacks}/on_status, /on_update, /on_track, …");
-    eprintln!("operations  http://{}/livez, /readyz", server.operations_address()?);
-    eprintln!("inbox       {}", data.display());
-    eprintln!(
-        "try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \
-         http://{callbacks}/on_status"
-    );
-    Ok(())
+    let operations = server.operations_address()?;
+    let data = data.display();
+    Ok(format!(
+        "callbacks   http://{callbacks}/on_status, /on_update, /on_track, …\n\
+         operations  http://{operations}/livez, /readyz\n\
+         inbox       {data}\n\
+         try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \
+         http://{callbacks}/on_status\n"
+    ))
 }

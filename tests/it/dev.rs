@@ -1,16 +1,21 @@
 //! `dev`: a receiver, a registry and a seller in one process.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use crate::harness::{Child, binary, on_status, post};
 
+fn run(directory: &Path, arguments: &[&str]) -> Output {
+    binary().current_dir(directory).args(arguments).output().unwrap()
+}
+
 fn trigger(directory: &Path, arguments: &[&str]) -> Output {
-    binary().current_dir(directory).arg("trigger").args(arguments).output().unwrap()
+    run(directory, &[&["trigger"], arguments].concat())
 }
 
 #[track_caller]
@@ -78,4 +83,28 @@ async fn without_it_trigger_says_what_to_do() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("beckn-receiver dev") && told.contains("--key-file"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_json_leaves_the_sellers_file_all_the_same() {
+    let place = TempDir::new().unwrap();
+    let mut network = binary()
+        .current_dir(place.path())
+        .arg("dev")
+        .env("BECKN_RECEIVER_HTTP__LISTEN", "127.0.0.1:0")
+        .env("BECKN_RECEIVER_OPERATIONS__LISTEN", "127.0.0.1:0")
+        .env("BECKN_RECEIVER_INBOX__MIN_FREE_BYTES", "0")
+        .env("BECKN_RECEIVER_LOG__FORMAT", "json")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(network.stderr.take().unwrap());
+    let mut line = String::new();
+    log.read_line(&mut line).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+    assert_eq!(said["fields"]["message"], "ready");
+    accepted(&trigger(place.path(), &["on_status"]));
+    network.kill().unwrap();
+    network.wait().unwrap();
 }
