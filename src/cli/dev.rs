@@ -11,15 +11,16 @@ use std::time::Instant;
 
 use chrono::{TimeDelta, Utc};
 
-use super::Failure;
 use super::keygen::new_key;
 use super::seller_file::{DIRECTORY, SellerFile};
 use super::serve;
+use super::{Failure, mistake};
 use crate::config::Config;
 use crate::log::start_log;
 use crate::mock::{Breakage, MockRecord, MockRegistry};
 use crate::receiver::Server;
 use crate::signature::PrivateKey;
+use crate::words::Outside;
 
 /// The mock seller's subscriber id.
 const SELLER: &str = "mock-bpp.local";
@@ -83,13 +84,19 @@ fn option(directory: &Path) -> String {
 }
 
 /// Returns the seller's key: the one of the last time, so that what was signed then still verifies.
+///
+/// A key of somebody else's is not ours to replace: it may be the only copy.
 fn seller(directory: &Path) -> Result<PrivateKey, Failure> {
-    match SellerFile::read(directory)? {
-        Some(file) if file.key_id == format!("{SELLER}|{KEY}") => {
-            Ok(PrivateKey::parse(&file.private_key)?)
-        }
-        _ => new_key(),
+    let Some(file) = SellerFile::read(directory)? else { return new_key() };
+    if file.key_id != format!("{SELLER}|{KEY}") {
+        return Err(mistake(format!(
+            "expected the key of {SELLER}|{KEY} in {}, found that of {}: name another directory \
+             by --dir, or move the file away",
+            SellerFile::path(directory).display(),
+            Outside(&file.key_id)
+        )));
     }
+    Ok(PrivateKey::parse(&file.private_key)?)
 }
 
 /// Lists the seller's keys: the good one, and those that `trigger --break` needs.

@@ -108,3 +108,22 @@ async fn a_log_in_json_leaves_the_sellers_file_all_the_same() {
     network.kill().unwrap();
     network.wait().unwrap();
 }
+
+#[test]
+fn a_key_of_somebody_elses_is_not_replaced() {
+    let place = TempDir::new().unwrap();
+    let directory = place.path().join("beckn-dev");
+    std::fs::create_dir(&directory).unwrap();
+    let file = directory.join("seller.json");
+    let theirs = r#"{"receiver": "http://127.0.0.1:1", "key_id": "seller.example|live",
+        "private_key": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "bap_id": "b"}"#;
+    std::fs::write(&file, theirs).unwrap();
+    let output = run(place.path(), &["dev"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for says in ["seller.example|live", "beckn-dev/seller.json", "--dir"] {
+        assert!(told.contains(says), "{says}: {told}");
+    }
+    assert!(!told.contains("BwcH"), "{told}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), theirs);
+}
