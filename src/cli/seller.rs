@@ -58,8 +58,8 @@ pub(super) struct Seller {
     pub(super) to: String,
     /// Who signs, if anyone does.
     pub(super) signer: Option<Signer>,
-    /// The buyer app, when a callback has to name one.
-    pub(super) bap_id: String,
+    /// The buyer app that was asked for, or that the seller file names.
+    pub(super) bap_id: Option<String>,
     /// The seller app that was asked for.
     pub(super) bpp_id: Option<String>,
 }
@@ -73,7 +73,7 @@ impl SellerArguments {
         let to = self.to.as_deref().or(known.map(|file| &*file.receiver));
         let to = to.ok_or_else(|| self.nowhere("where to post"))?.to_owned();
         let bap_id = self.bap_id.as_deref().or(known.map(|file| &*file.bap_id));
-        let bap_id = bap_id.unwrap_or("buyer.example").to_owned();
+        let bap_id = bap_id.map(str::to_owned);
         Ok(Seller { to, signer, bap_id, bpp_id: self.bpp_id.clone() })
     }
 
@@ -105,7 +105,7 @@ impl Seller {
     /// # Errors
     /// The URL is none that can be posted to.
     pub(super) fn mock(&self) -> Result<MockBpp, Failure> {
-        let mut seller = MockBpp::new(&self.to).map_err(mistake)?.bap_id(&self.bap_id);
+        let mut seller = MockBpp::new(&self.to).map_err(mistake)?.bap_id(self.usual_bap_id());
         if let Some(signer) = &self.signer {
             seller = seller.signer(signer.clone());
         }
@@ -113,6 +113,11 @@ impl Seller {
             seller = seller.bpp_id(bpp_id);
         }
         Ok(seller)
+    }
+
+    /// Returns the buyer app that a callback names when it names none yet.
+    pub(super) fn usual_bap_id(&self) -> &str {
+        self.bap_id.as_deref().unwrap_or("buyer.example")
     }
 
     /// Returns the seller app that a callback names when it names none yet.

@@ -127,3 +127,28 @@ fn a_key_of_somebody_elses_is_not_replaced() {
     assert!(!told.contains("BwcH"), "{told}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), theirs);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_sends_help_is_accepted() {
+    let place = Arc::new(TempDir::new().unwrap());
+    let network = Child::start_dev(Arc::clone(&place), &[]).await;
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    std::os::unix::fs::symlink(examples, place.path().join("examples")).unwrap();
+    // As it stands there, but that a shell joins the lines.
+    let help = accepted(&run(place.path(), &["send", "--help"])).replace("\\\n", "");
+    let shown = help.lines().filter_map(|line| line.trim().strip_prefix("beckn-receiver "));
+    let mut shown = shown.filter(|line| line.starts_with("send ") && !line.contains("--to "));
+    let example: Vec<&str> = shown.next().expect("an example").split_whitespace().collect();
+    assert_eq!(shown.next(), None, "{help}");
+    let output = run(place.path(), &example);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nothing is odd about it");
+    assert!(accepted(&output).contains("\"ACK\""));
+    // Without the ids it is refused, and both are named at once.
+    let output = run(place.path(), &example[..2]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for says in ["--bpp-id mock-bpp.local", "--bap-id buyer.local"] {
+        assert!(example.join(" ").contains(says) && told.contains(says), "{says}: {told}");
+    }
+    network.end_quietly().await;
+}

@@ -33,8 +33,12 @@ use crate::words::{Outside, SubscriberId};
         an end and a byte order mark are taken out, {{placeholders}} are filled. All else is sent \
         to the byte as it is, but for what --set and --remove name.",
     after_help = "Examples:\n  \
-        beckn-receiver send examples/payloads/on_status_ondc_1_2_5.json\n  \
+        To `dev`, which is buyer.local and knows the seller mock-bpp.local:\n    \
+        beckn-receiver send examples/payloads/on_status_ondc_1_2_5.json \\\n      \
+        --bpp-id mock-bpp.local --bap-id buyer.local\n  \
+        With something broken on purpose:\n    \
         beckn-receiver send captured.json --set /message/order/state=Happy --remove /message/order/id\n  \
+        To any receiver, the bytes as they are:\n    \
         beckn-receiver send captured.json --to http://127.0.0.1:8080 --unsigned --as-is"
 )]
 pub(super) struct Arguments {
@@ -127,7 +131,7 @@ fn prepared(
         notices.push("took off the byte order mark".to_owned());
     }
     let values = Values {
-        bap_id: &seller.bap_id,
+        bap_id: seller.usual_bap_id(),
         bpp_id: seller.usual_bpp_id().unwrap_or("seller.example"),
         action: arguments.action.unwrap_or(Action::OnStatus).as_str(),
         now,
@@ -189,7 +193,7 @@ fn renew(
         Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
     let lacks = |value: &Option<String>| matches!(value.as_deref(), None | Some("" | "null"));
-    let (transaction_id, bpp_id) = (text_of(TRANSACTION_ID), text_of(BPP_ID));
+    let [transaction_id, bpp_id, buyer_named] = [TRANSACTION_ID, BPP_ID, BAP_ID].map(text_of);
     edit::set(json, at, &["message_id", "messageId"], &Uuid::new_v4().to_string());
     edit::set(json, at, &["timestamp"], &placeholders::time(now));
     if lacks(&transaction_id) {
@@ -205,10 +209,28 @@ fn renew(
         (None, _, Some(signer)) => notices.extend(another_signs(signer, bpp_id.as_deref())),
         (None, _, None) => {}
     }
-    if let Some(asked) = &arguments.seller.bap_id {
-        edit::set(json, at, BAP_ID, asked);
+    match (&arguments.seller.bap_id, &seller.bap_id) {
+        (Some(asked), _) => edit::set(json, at, BAP_ID, asked),
+        // What the seller file names is the receiver that it names, and no other.
+        (None, Some(buyer)) if arguments.seller.to.is_none() => {
+            notices.extend(another_buys(buyer, buyer_named.as_deref()));
+        }
+        (None, _) => {}
     }
     Ok(())
+}
+
+/// Warns of what a receiver that knows its own id will refuse.
+fn another_buys(buyer: &str, bap_id: Option<&str>) -> Option<String> {
+    let named = bap_id?;
+    if SubscriberId::new(buyer) == SubscriberId::new(named) {
+        return None;
+    }
+    let (buyer, named) = (Outside(buyer), Outside(named));
+    Some(format!(
+        "its bap_id is {named} and the receiver is {buyer}, which refuses it; --bap-id {buyer} \
+         names the receiver"
+    ))
 }
 
 /// Warns of what a receiver that verifies will refuse.

@@ -29,7 +29,7 @@ fn ready(body: &str, options: &[&str]) -> Result<Ready, String> {
     let seller = Seller {
         to: "http://127.0.0.1:1".to_owned(),
         signer: Some(Signer::new("mock-bpp.local|key-1", key).unwrap()),
-        bap_id: "buyer.local".to_owned(),
+        bap_id: arguments.seller.bap_id.clone().or(Some("buyer.local".to_owned())),
         bpp_id: arguments.seller.bpp_id.clone(),
     };
     prepared(&arguments, &seller, body.as_bytes(), now())
@@ -79,15 +79,21 @@ fn what_a_context_lacks_is_put_in_and_told() {
 }
 
 #[test]
-fn what_is_asked_for_replaces_what_is_there_and_a_strangers_id_is_warned_of() {
+fn what_is_asked_for_replaces_what_is_there_and_strangers_ids_are_warned_of() {
     let body = r#"{"context":{"bpp_id":"a.example","bap_id":"b.example","transaction_id":"t"}}"#;
     let kept = ready(body, &[]).unwrap();
     assert!(text(&kept).contains("a.example") && text(&kept).contains("b.example"));
     assert!(kept.notices[0].contains("--bpp-id mock-bpp.local"), "{:?}", kept.notices);
+    assert!(kept.notices[1].contains("--bap-id buyer.local"), "{:?}", kept.notices);
+    // Of a receiver that is somewhere else, the seller file says nothing.
+    let elsewhere = ready(body, &["--to", "http://127.0.0.1:1"]).unwrap();
+    assert_eq!(elsewhere.notices.len(), 1, "{:?}", elsewhere.notices);
     let asked = ready(body, &["--bpp-id", "c.example", "--bap-id", "d.example"]).unwrap();
     assert!(text(&asked).contains("c.example") && text(&asked).contains("d.example"));
     assert!(!text(&asked).contains("a.example") && !text(&asked).contains("b.example"));
-    let own = ready(&body.replace("a.example", "https://mock-bpp.local/"), &[]).unwrap();
+    assert_eq!(asked.notices, Vec::<String>::new());
+    let own = body.replace("a.example", "https://mock-bpp.local/").replace("b.", "buyer.");
+    let own = ready(&own.replace("buyer.example", "buyer.local"), &[]).unwrap();
     assert_eq!(own.notices, Vec::<String>::new());
 }
 
