@@ -28,6 +28,8 @@ const SELLER: &str = "mock-bpp.local";
 const BUYER: &str = "buyer.local";
 /// The unique key id of both.
 const KEY: &str = "key-1";
+/// Where the inbox lies in its directory.
+const INBOX: &str = "inbox";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -72,6 +74,12 @@ async fn network(directory: &Path, begun: Instant) -> Result<ExitCode, Failure> 
         ))
     };
     serve::serve(config, open).await
+}
+
+/// Returns where the inbox of a network lies that was started here, if one was.
+pub(super) fn inbox_here() -> Option<PathBuf> {
+    let inbox = Path::new(DIRECTORY).join(INBOX);
+    inbox.is_dir().then_some(inbox)
 }
 
 /// Returns what `trigger` needs to find the seller's key.
@@ -124,7 +132,7 @@ fn settings(
     let mut config = Config::load_text(&text, "the settings of dev")?;
     // A path may hold what TOML would have to escape.
     if std::env::var_os("BECKN_RECEIVER_INBOX__PATH").is_none() {
-        config.inbox.path = directory.join("inbox");
+        config.inbox.path = directory.join(INBOX);
     }
     Ok(config)
 }

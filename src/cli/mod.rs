@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Exposed};
+use crate::inbox::reader;
 use crate::receiver::StartError;
 use crate::receiver::keys::KeysError;
 use crate::receiver::load::LoadError;
@@ -125,6 +126,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(failure) => {
             tell(failure.as_ref());
+            if let Some(hint) = hint(failure.as_ref()) {
+                eprintln!("  {hint}");
+            }
             if is_mistake(failure.as_ref()) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -178,6 +182,14 @@ fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
         || failure.is::<Exposed>()
         || failure.is::<KeysError>()
         || failure.is::<Mistake>()
+}
+
+/// Returns what to type in place of a command that found no inbox, where `dev` keeps one.
+fn hint(failure: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let reader::Error::Missing { directory } = failure.downcast_ref()? else { return None };
+    let inbox = dev::inbox_here().filter(|inbox| inbox != directory)?;
+    let inbox = inbox.display();
+    Some(format!("`dev` keeps one here: BECKN_RECEIVER_INBOX__PATH={inbox} beckn-receiver events"))
 }
 
 /// Prints a failure and what caused it, each once.

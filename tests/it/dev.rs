@@ -152,3 +152,28 @@ async fn the_example_of_sends_help_is_accepted() {
     }
     network.end_quietly().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_finds_no_inbox_is_shown_the_one_of_dev() {
+    let place = Arc::new(TempDir::new().unwrap());
+    let told = |arguments: &[&str]| {
+        let output = run(place.path(), arguments);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let nothing = told(&["events"]);
+    assert!(nothing.contains("no inbox in ./data") && !nothing.contains("beckn-dev"), "{nothing}");
+    let network = Child::start_dev(Arc::clone(&place), &[]).await;
+    accepted(&trigger(place.path(), &["on_status", "--transaction", "t-1"]));
+    network.end_quietly().await;
+    let id = "01a1fc45-88d8-7342-b705-6f176883f432";
+    for command in [&["events"][..], &["refusals"], &["dead-letters"], &["show", id]] {
+        let told = told(command);
+        let (_, line) = told.split_once("here: ").unwrap_or_else(|| panic!("{told}"));
+        assert_eq!(line, "BECKN_RECEIVER_INBOX__PATH=beckn-dev/inbox beckn-receiver events\n");
+    }
+    let inbox = ("BECKN_RECEIVER_INBOX__PATH", "beckn-dev/inbox");
+    let mut command = binary();
+    let listed = command.current_dir(place.path()).env(inbox.0, inbox.1).arg("events").output();
+    assert!(accepted(&listed.unwrap()).contains("transaction=t-1"));
+}
