@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "VALUE", required_unless_present = "authorization_file")]
     authorization: Option<String>,
 
-    /// The file that holds the value, with or without `Authorization:` before it
+    /// The file that holds the value, alone or as a line of `curl -v`: `> Authorization: …`
     #[arg(long, value_name = "FILE", conflicts_with = "authorization")]
     authorization_file: Option<PathBuf>,
 
@@ -126,10 +126,11 @@ fn header(arguments: &Arguments) -> Result<String, Failure> {
         (None, Some(file)) => input::line(file, "the value of an Authorization header")?,
         (value, _) => value.clone().unwrap_or_default(),
     };
-    // As `curl -v` shows it and `curl -H` takes it.
+    // As `curl -v` shows it, with `> ` before it, and as `curl -H` takes it.
+    let value = value.strip_prefix('>').map_or(&*value, str::trim_start);
     let name = "authorization:";
     let has_name = value.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    Ok(if has_name { value[name.len()..].to_owned() } else { value })
+    Ok(if has_name { &value[name.len()..] } else { value }.to_owned())
 }
 
 /// When a signature is judged, and what its times may be then.

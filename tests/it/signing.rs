@@ -142,6 +142,21 @@ fn published_signatures_verify_in_their_time() {
 }
 
 #[test]
+fn a_header_is_taken_as_curl_and_others_show_it() {
+    let place = Place::new();
+    for start in ["", "Authorization: ", "> Authorization: ", "> authorization:", ">  ", "> "] {
+        let file = place.file("header", format!("{start}{HEADER}\r\n"));
+        let with = ["--public-key", PUBLIC, "--at", CREATED];
+        let body = search();
+        let line = ["verify", &body, "--authorization-file", &file];
+        assert!(place.succeeds(&[&line[..], &with].concat()).contains(": verifies"), "{start}");
+        let value = format!("{start}{HEADER}");
+        let line = ["verify", &body, "--authorization", &value];
+        assert!(place.succeeds(&[&line[..], &with].concat()).contains(": verifies"), "{start}");
+    }
+}
+
+#[test]
 fn a_signature_that_fails_says_why_and_what_to_change() {
     let place = Place::new();
     let body = std::fs::read_to_string(search()).unwrap();
