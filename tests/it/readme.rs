@@ -145,6 +145,18 @@ async fn every_console_block_prints_what_it_says() {
 }
 
 #[test]
+fn what_dev_and_keygen_leave_behind_goes_into_no_image_and_no_commit() {
+    for (file, patterns) in
+        [(".dockerignore", ["**/beckn-dev", "**/*.key"]), (".gitignore", ["beckn-dev", "*.key"])]
+    {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        for pattern in patterns {
+            assert!(text.lines().any(|line| line == pattern), "{file}: {pattern}");
+        }
+    }
+}
+
+#[test]
 fn the_readmes_handler_is_the_one_of_the_front_page() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let front = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
