@@ -1,10 +1,10 @@
 //! What the README and the docs say to type is typed here, and what they print is what comes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::harness::{Child, binary};
+use crate::harness::{Child, Recorder, Seller, TestReceiver, binary, post_signed, sample};
 
 /// A command of a console block, and what is printed under it.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the documents that have console blocks.
-fn documents() -> Vec<(String, String)> {
+/// Returns the documents that tell what to type.
+fn documents() -> Vec<(PathBuf, String)> {
     let mut files = vec![root().join("README.md"), root().join("examples/payloads/README.md")];
     for entry in std::fs::read_dir(root().join("docs")).unwrap() {
         files.push(entry.unwrap().path());
@@ -50,8 +50,20 @@ fn documents() -> Vec<(String, String)> {
     files
         .into_iter()
         .filter(|file| file.extension().is_some_and(|extension| extension == "md"))
-        .map(|file| (file.display().to_string(), std::fs::read_to_string(&file).unwrap()))
+        .map(|file| {
+            let text = std::fs::read_to_string(&file).unwrap();
+            (file, text)
+        })
         .collect()
+}
+
+/// Returns a shell that runs this line, and finds the binary by its name.
+fn shell(line: &str) -> Command {
+    let directory = Path::new(env!("CARGO_BIN_EXE_beckn-receiver")).parent().unwrap();
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).env("PATH", path);
+    command
 }
 
 /// Returns whether a line is the one that is shown, where `…` stands for any text.
@@ -89,8 +101,6 @@ async fn every_console_block_prints_what_it_says() {
     let network = Child::start_dev(Arc::clone(&place), &[]).await;
     std::os::unix::fs::symlink(root().join("examples"), place.path().join("examples")).unwrap();
     let mut greetings = Vec::new();
-    let directory = Path::new(env!("CARGO_BIN_EXE_beckn-receiver")).parent().unwrap();
-    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     let mut run = 0;
     for (document, text) in documents() {
         for step in steps(&text) {
@@ -107,10 +117,8 @@ async fn every_console_block_prints_what_it_says() {
                 .into_iter()
                 .any(|start| command.starts_with(start));
             let command = command.replace("127.0.0.1:8080", &child.address.to_string());
-            let output = Command::new("sh")
-                .args(["-c", &command])
+            let output = shell(&command)
                 .current_dir(if is_seller { place.path() } else { root() })
-                .env("PATH", &path)
                 .env("BECKN_RECEIVER_INBOX__PATH", child.directory().join("inbox"))
                 .output()
                 .unwrap();
@@ -119,7 +127,8 @@ async fn every_console_block_prints_what_it_says() {
             let (shown, command) = (&step.output, &step.command);
             assert!(
                 are_shown(shown, &printed),
-                "{document}: {command}\n{told}expected {shown}\nfound {printed}"
+                "{}: {command}\n{told}expected {shown}\nfound {printed}",
+                document.display()
             );
             run += 1;
         }
@@ -142,6 +151,70 @@ async fn every_console_block_prints_what_it_says() {
         line.rsplit_once("event=").unwrap().0.to_owned()
     };
     assert!(printed.iter().any(|line| middle(line) == middle(shown)), "{printed:#?}");
+}
+
+/// Returns the lines of a document's `sh` blocks that start the binary.
+fn typed(text: &str) -> Vec<&str> {
+    let mut inside = false;
+    text.lines()
+        .filter(|line| {
+            inside = if inside { *line != "```" } else { *line == "```sh" };
+            inside && line.starts_with("beckn-receiver ")
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_page_on_nacks_says_to_run_says_what_it_is_run_for() {
+    let seller = Seller::new("seller.example");
+    let settings = format!(
+        "subscriber_ids = [\"buyer.example\"]\nsignature.mode = \"required\"\n\
+         signature.pinned_keys = [\"{}\"]\n",
+        seller.pinned()
+    );
+    let receiver = TestReceiver::start(&settings, Recorder::new()).await;
+    let body = std::fs::read(sample("on_status_ondc_1_2_5.json")).unwrap();
+    assert_eq!(receiver.post("/on_status", &body).await.status, 401);
+    let another = seller.authorization(b"{}");
+    let text = str::from_utf8(&body).unwrap();
+    let refused = post_signed(receiver.address, "/on_status", &another, text).await;
+    assert_eq!(refused.status, 401, "{refused}");
+    let directory = receiver.stop().await;
+    let header = format!("> Authorization: {}\r\n", seller.authorization(&body));
+    let files: [(&str, &[u8]); 3] = [
+        ("config.toml", settings.as_bytes()),
+        ("body.json", &body),
+        ("header.txt", header.as_bytes()),
+    ];
+    for (name, bytes) in files {
+        std::fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    let page = root().join("docs/a-seller-says-we-nack-them.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let lines = typed(&page);
+    assert_eq!(
+        lines.len(),
+        page.lines().filter(|line| line.starts_with("beckn-receiver ")).count()
+    );
+    for line in lines {
+        let command = line.split(' ').nth(1).unwrap();
+        let says = match command {
+            "refusals" if line.contains("--seller") => "seller.example signature.does_not_match",
+            "refusals" => "unverified: signature.missing",
+            "verify" => "body.json: verifies",
+            "check" => "body.json: ACK",
+            _ => panic!("what does `{line}` print?"),
+        };
+        // The page shows the start of a key.
+        let output = shell(&line.replace("PpdXzvg5…=", &seller.public()))
+            .current_dir(directory.path())
+            .env("BECKN_RECEIVER_INBOX__PATH", "inbox")
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && printed.contains(says), "{line}\n{printed}{told}");
+    }
 }
 
 #[test]
