@@ -217,6 +217,32 @@ async fn what_the_page_on_nacks_says_to_run_says_what_it_is_run_for() {
     }
 }
 
+/// Returns where a document's links lead, but for those that leave the repository.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| {
+        let (target, _) = rest.split_once(')')?;
+        let (file, _) = target.split_once('#').unwrap_or((target, ""));
+        (!file.is_empty() && !file.contains("://")).then_some(file)
+    })
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let found: Vec<_> = links("[a](b.md) [c](d.md#e), [f](#g) [h](https://i.example/j)").collect();
+    assert_eq!(found, ["b.md", "d.md"]);
+    let (mut count, mut broken) = (0, Vec::new());
+    for (document, text) in documents() {
+        for link in links(&text) {
+            count += 1;
+            if !document.with_file_name(link).is_file() {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(count > 10, "the links were found: {count}");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 #[test]
 fn what_dev_and_keygen_leave_behind_goes_into_no_image_and_no_commit() {
     for (file, patterns) in
