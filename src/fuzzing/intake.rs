@@ -149,7 +149,7 @@ fn desk(plan: &Plan, seller: &PrivateKey, inbox: Arc<Memory>, now: DateTime<Utc>
         body_limit: BODY_LIMIT,
         in_flight_bytes: 2 * BODY_LIMIT,
         in_flight_requests: 1,
-        request_timeout: Duration::from_secs(60),
+        request_timeout: Duration::from_mins(1),
         nack_status: StatusCode::OK,
         retry_after: 1,
         challenge: HeaderValue::from_static("Signature"),
