@@ -75,7 +75,7 @@ proptest! {
 
     #[test]
     fn what_is_written_is_read(
-        subscriber in "[a-z0-9.:/_-]{1,40}(\\|[a-z]{1,5})?",
+        subscriber in "[a-z0-9][a-z0-9.:/_-]{0,39}(\\|[a-z]{1,5})?",
         unique_key in "[A-Za-z0-9-]{1,40}",
         created in any::<i64>(),
         expires in any::<i64>(),
