@@ -36,6 +36,9 @@ pub(super) enum Origin<'a> {
     Claimed(&'a str),
 }
 
+/// The longest body, in bytes, that is read only to learn who it says it is from.
+const READ_FOR_A_NAME: usize = 64 * 1024;
+
 /// How much of an unverified sender's name is kept, in characters.
 const NAME_CHARACTERS: usize = 255;
 
@@ -69,7 +72,8 @@ pub(super) fn turned_back(distrust: Distrust, body: Bytes) -> Rejection {
             return Rejection::KeyUnavailable { retry_after, message };
         }
     };
-    let origin = Origin::Claimed(claimed.as_ref().map_or("", |id| id.as_str()));
+    let claimed = claimed.map_or_else(|| claimed_in(&body), |id| id.as_str().to_owned());
+    let origin = Origin::Claimed(&claimed);
     let refused = Refused {
         cause: why.cause.as_str(),
         code: answer::INVALID_SIGNATURE.code.to_owned(),
@@ -81,6 +85,17 @@ pub(super) fn turned_back(distrust: Distrust, body: Bytes) -> Rejection {
         verified: false,
     };
     Rejection::Untrusted(Box::new(refused), body)
+}
+
+/// Returns who an unsigned body says it is from, so that its refusal is found under that name.
+///
+/// A long one is not read for it: nobody vouches for it.
+fn claimed_in(body: &[u8]) -> String {
+    if body.len() > READ_FOR_A_NAME {
+        return String::new();
+    }
+    let bpp_id = Callback::parse(body).ok().and_then(|callback| callback.context.bpp_id);
+    bpp_id.unwrap_or_default()
 }
 
 pub(super) fn as_malformed(malformed: &Malformed, sender: Option<&Sender>) -> Refused {

@@ -200,7 +200,7 @@ async fn what_the_page_on_nacks_says_to_run_says_what_it_is_run_for() {
         let command = line.split(' ').nth(1).unwrap();
         let says = match command {
             "refusals" if line.contains("--seller") => "seller.example signature.does_not_match",
-            "refusals" => "unverified: signature.missing",
+            "refusals" => "unverified:seller.example signature.missing",
             "verify" => "body.json: verifies",
             "check" => "body.json: ACK",
             _ => panic!("what does `{line}` print?"),

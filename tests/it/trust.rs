@@ -160,6 +160,7 @@ async fn a_refused_signature_is_kept_with_its_cause_and_told_in_the_log_without_
     let body = on_status("t", "m", "Accepted");
     let header = seller.authorization_at(body.as_bytes(), 1_700_000_000);
     post_signed(child.address, "/on_status", &header, &body).await;
+    crate::harness::post(child.address, "/on_status", on_status("u", "n", "x").as_bytes()).await;
     let inbox = child.directory().join("inbox");
     let directory = TempDir::new().unwrap();
     let list = || {
@@ -172,10 +173,11 @@ async fn a_refused_signature_is_kept_with_its_cause_and_told_in_the_log_without_
         String::from_utf8(output.stdout).unwrap()
     };
     crate::harness::wait_until("the refusal is kept", async || {
-        list().contains("signature.expired")
+        list().contains("signature.expired") && list().contains("signature.missing")
     })
     .await;
-    assert!(list().contains("unverified:seller.example"), "{}", list());
+    // Who did not sign is found under the name that its body gives.
+    assert_eq!(list().matches("unverified:seller.example").count(), 2, "{}", list());
     let (_, log) = child.end().await;
     assert!(log.contains("signature.expired") && log.contains("seller.example|key-1"), "{log}");
     let signature = header.split("signature=\"").nth(1).unwrap();
