@@ -17,7 +17,17 @@ const FILE: &str = "inbox.lock";
 /// The lock of the directory; dropping it lets another process in.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is just being started from this one holds
+        // a copy of it until it runs its own program.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(error = %error, "the inbox's lock could not be given back at once");
+        }
+    }
 }
 
 /// Makes the directory and the file if they are not there, readable by the owner alone: bodies
@@ -65,7 +75,7 @@ fn take(mut file: File, directory: &Path, now: DateTime<Utc>) -> Result<Director
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(note.as_bytes()))
         .map_err(unusable)?;
-    Ok(DirectoryLock { _file: file })
+    Ok(DirectoryLock { file })
 }
 
 /// Warns of file systems whose locks or syncs may not do what a commit relies on.
@@ -94,4 +104,21 @@ fn warn_of_network(directory: &Path) {
 pub(super) fn free_bytes(directory: &Path) -> std::io::Result<u64> {
     let found = rustix::fs::statvfs(directory)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OpenError, prepare};
+
+    #[test]
+    fn a_lock_that_is_dropped_is_free_although_a_copy_of_its_file_is_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = chrono::Utc::now();
+        let lock = prepare(directory.path(), now).unwrap();
+        // As a process has it between its fork and its own program.
+        let _copy = lock.file.try_clone().unwrap();
+        assert!(matches!(prepare(directory.path(), now), Err(OpenError::Locked { .. })));
+        drop(lock);
+        prepare(directory.path(), now).unwrap();
+    }
 }
