@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::event::EventId;
 use crate::inbox::reader::refusals::{KeptRefusal, RefusalFilter};
 use crate::inbox::reader::{self, Filter, Progress, Reader, Summary, Totals};
-use crate::words::Outside;
 use crate::words::nearest::nearest;
+use crate::words::{Message, Outside};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -158,7 +158,7 @@ pub(super) fn refusals(config: &Config, arguments: &Refusals) -> Result<ExitCode
             refusal.cause,
             Outside(place),
             refusal.status,
-            Outside(&refusal.message),
+            Message(&refusal.message),
         )
     })
 }

@@ -137,6 +137,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
     let command = match arguments.command.unwrap_or(Command::Serve) {
         // These have no use for the settings file, and a mistake in it does not stop them.
+        Command::Dev(_) if arguments.config.is_some() => {
+            return Err(mistake(
+                "`dev` has settings of its own and takes no --config; variables override them",
+            ));
+        }
         Command::Dev(arguments) => return dev::run(&arguments),
         Command::Trigger(arguments) => return trigger::run(&arguments),
         Command::Keygen(arguments) => return keygen::run(&arguments),

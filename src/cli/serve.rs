@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::Failure;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, SignatureMode};
 use crate::handlers::print::Print;
 use crate::log::start_log;
 use crate::receiver::{Receiver, Server, shutdown_signal};
@@ -16,7 +16,8 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
         runtime.worker_threads(config.server.worker_threads);
     }
     let runtime = runtime.enable_all().build()?;
-    runtime.block_on(serve(config, greet))
+    let mode = config.signature.mode;
+    runtime.block_on(serve(config, |server, data| greet(server, data, mode)))
 }
 
 /// Serves until a signal. `open` does what has to be done before it is ready, and returns what the
@@ -43,15 +44,21 @@ pub(super) async fn serve(
 }
 
 /// Says where it listens, where the data lies, and what to try; for the person who started it.
-fn greet(server: &Server, data: &Path) -> std::io::Result<String> {
+fn greet(server: &Server, data: &Path, mode: SignatureMode) -> std::io::Result<String> {
     let callbacks = server.callbacks_address()?;
     let operations = server.operations_address()?;
     let data = data.display();
+    // What there is to try is not signed.
+    let unsigned = format!(
+        "try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \
+         http://{callbacks}/on_status\n"
+    );
     Ok(format!(
         "callbacks   http://{callbacks}/on_status, /on_update, /on_track, …\n\
          operations  http://{operations}/livez, /readyz\n\
          inbox       {data}\n\
-         try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \
-         http://{callbacks}/on_status\n"
+         signatures  {}\n{}",
+        mode.as_str(),
+        if mode == SignatureMode::Required { "" } else { &unsigned }
     ))
 }

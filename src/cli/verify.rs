@@ -74,8 +74,9 @@ struct Signed {
     unique_key: Option<String>,
     created: i64,
     expires: i64,
-    /// Whether the key made the signature over the body, whatever its times.
-    matches: bool,
+    /// Whether the key made the signature over the body, whatever its times; nothing when there is
+    /// no key to verify with.
+    matches: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -148,6 +149,16 @@ fn given(text: &str) -> Result<Found, Failure> {
 
 /// Finds the key as a receiver with these settings would.
 fn from_settings(config: &Config, id: &KeyId, at: DateTime<Utc>) -> Result<Found, Failure> {
+    let signature = &config.signature;
+    if config.registry.url.is_empty()
+        && signature.pinned_keys.is_empty()
+        && signature.pinned_keys_file.as_os_str().is_empty()
+    {
+        return Err(mistake(
+            "nothing says which key to verify with: give --public-key, or settings (--config) with \
+             registry.url, signature.pinned_keys or signature.pinned_keys_file",
+        ));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // A registry's reasons not to answer are told there.
     start_log(config)?;
@@ -193,12 +204,12 @@ fn judge(
     let mut failures: Vec<Untrusted> = Vec::new();
     failures.extend(times.check(at, window).err());
     failures.extend(wrong);
-    let matches = named.is_some_and(|key| signature::verify(authorization, &key, body));
-    if let (Some(key), false) = (&named, matches) {
+    let matches = named.map(|key| signature::verify(authorization, &key, body));
+    if let (Some(key), Some(false)) = (&named, matches) {
         failures.push(explain(&Evidence { authorization, key, others: &all, body }));
     }
     // What is no JSON names no seller; a receiver refuses it for that.
-    if let (true, Ok(callback)) = (matches, Callback::parse(body)) {
+    if let (Some(true), Ok(callback)) = (matches, Callback::parse(body)) {
         let bpp_id = callback.context.bpp_id.as_deref();
         failures.extend(signature::check_seller(id.subscriber_id(), bpp_id).err());
     }
@@ -221,7 +232,11 @@ fn print(report: &Report) {
         println!("  unique key  {}", Outside(signed.unique_key.as_deref().unwrap_or("-")));
         println!("  created     {}", seconds(signed.created));
         println!("  expires     {}", seconds(signed.expires));
-        let matches = if signed.matches { "matches" } else { "does not match" };
+        let matches = match signed.matches {
+            Some(true) => "matches",
+            Some(false) => "does not match",
+            None => "was not looked at: there is no key to verify it with",
+        };
         println!("  signature   the signature itself {matches}");
     }
     for Problem { cause, message, mend, .. } in &report.failures {

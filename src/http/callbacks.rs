@@ -336,8 +336,7 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
             Rejection::Refused(refused, body) | Rejection::Untrusted(refused, body),
         ) => (refused.cause, refused.seller, refused.verified, body),
         Trouble::Rejected(Rejection::KeyUnavailable { message, .. }) => {
-            tracing::debug!(why = message, "answered 503: a key could not be looked up");
-            return;
+            return tell(desk, &message);
         }
         Trouble::Rejected(Rejection::Unavailable(error)) => {
             tracing::warn!(error = %Chain(&error), "answered 503: a callback could not be kept");

@@ -51,6 +51,12 @@ fn troubles() -> Vec<Trouble> {
         Trouble::Encoding,
         // What `registry` says of a key that may be there.
         key("the key cannot be looked up now"),
+        key(
+            "this key id is new, and the registry was asked for its subscriber less than a minute ago",
+        ),
+        key(
+            "the signature does not match the key that is known, and the registry cannot be asked now whether it changed",
+        ),
         key("too many keys have to be looked up now"),
         unavailable(inbox::Error::NoSpace),
         unavailable(inbox::Error::QueueFull),

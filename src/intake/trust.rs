@@ -193,7 +193,7 @@ impl Trust {
     ) -> Untrusted {
         let id = authorization.key_id();
         if !allowed(&self.diagnoses, id.subscriber_id(), now) {
-            let message = "the signature does not match; too many do not to look for the reason";
+            let message = "signature does not match the bytes received; why was not looked for, as one of this subscriber was looked into in the same second, or many of others";
             return Untrusted::new(Cause::NotDiagnosed, message);
         }
         let others = self.keys.known(id);

@@ -71,6 +71,11 @@ pub(crate) fn open(config: &Config) -> Result<Keys, KeysError> {
     if is_required && pinned.is_empty() && !has_registry {
         return Err(KeysError::None { path: file.clone() });
     }
+    if pinned.is_empty() && !has_registry && config.signature.mode == SignatureMode::Optional {
+        tracing::info!(
+            "no signature can be verified: neither registry.url nor signature.pinned_keys is set"
+        );
+    }
     let registry = has_registry.then(|| registry(config)).transpose()?;
     Ok(Keys::open(Options { pinned, registry })?)
 }

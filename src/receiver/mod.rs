@@ -66,7 +66,10 @@ pub enum ServeError {
     #[error(transparent)]
     Exposed(#[from] Exposed),
     /// An address cannot be listened on.
-    #[error("could not listen on {address} ({setting})")]
+    #[error(
+        "could not listen on {address} ({setting}, BECKN_RECEIVER_{})",
+        setting.to_ascii_uppercase().replace('.', "__")
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

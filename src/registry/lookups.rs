@@ -177,7 +177,14 @@ impl Lookups {
         let may = match state.cache.refetch(id, now) {
             Refetch::Allowed => Ok(Asker::Refetch),
             Refetch::Missed => return Decision::Answer(Err(unknown_key(id))),
-            Refetch::NotBefore(rest) => Err(rest),
+            Refetch::NotBefore(rest) => {
+                let is_slot_spent = state.under_way(id.subscriber()).is_none()
+                    && state.cache.resting(id.subscriber(), now).is_none();
+                if is_slot_spent {
+                    return Decision::Answer(Err(not_asked_again(rest)));
+                }
+                Err(rest)
+            }
         };
         let decision = self.wait_or(state, id, now, may);
         if let Decision::Wait { is_own: true, .. } = decision {
@@ -399,6 +406,13 @@ fn unknown_subscriber(id: &KeyId) -> Missing {
         Outside(id.subscriber())
     );
     Missing::UnknownSubscriber { message }
+}
+
+fn not_asked_again(retry_after: Duration) -> Missing {
+    let message = "this key id is new, and the registry was asked for its subscriber less than a \
+                   minute ago"
+        .to_owned();
+    Missing::Unavailable { retry_after, message }
 }
 
 fn did_not_answer(retry_after: Duration) -> Missing {

@@ -185,8 +185,7 @@ impl Keys {
             Some(lookups) => lookups.key(id, now).await,
             None => Err(Missing::UnknownSubscriber {
                 message: format!(
-                    "expected a subscriber whose key is known, found `{}`: there is no registry \
-                     to ask (`registry.url`) and no key is pinned (`signature.pinned_keys`)",
+                    "expected a subscriber whose key is known here, found `{}`",
                     Outside(id.subscriber())
                 ),
             }),

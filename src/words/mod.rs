@@ -178,19 +178,39 @@ const OUTSIDE_CHARACTERS: usize = 128;
 
 impl fmt::Display for Outside<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use std::fmt::Write as _;
-        for (count, character) in self.0.chars().enumerate() {
-            if count == OUTSIDE_CHARACTERS {
-                return f.write_char('…');
-            }
-            if is_plain(character) {
-                f.write_char(character)?;
-            } else {
-                write!(f, "{}", character.escape_unicode())?;
-            }
-        }
-        Ok(())
+        write_plain(f, self.0, OUTSIDE_CHARACTERS)
     }
+}
+
+/// A message of ours that holds text from outside, escaped like [`Outside`] and hardly ever cut.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message<'a>(pub(crate) &'a str);
+
+/// How many characters of a message are shown: more than any of ours has.
+#[cfg(feature = "cli")]
+const MESSAGE_CHARACTERS: usize = 2_048;
+
+#[cfg(feature = "cli")]
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_plain(f, self.0, MESSAGE_CHARACTERS)
+    }
+}
+
+fn write_plain(f: &mut fmt::Formatter<'_>, text: &str, most: usize) -> fmt::Result {
+    use std::fmt::Write as _;
+    for (count, character) in text.chars().enumerate() {
+        if count == most {
+            return f.write_char('…');
+        }
+        if is_plain(character) {
+            f.write_char(character)?;
+        } else {
+            write!(f, "{}", character.escape_unicode())?;
+        }
+    }
+    Ok(())
 }
 
 /// Controls, and the marks that reorder or hide text, could forge a line of a log.
