@@ -177,3 +177,24 @@ async fn a_command_that_finds_no_inbox_is_shown_the_one_of_dev() {
     let listed = command.current_dir(place.path()).env(inbox.0, inbox.1).arg("events").output();
     assert!(accepted(&listed.unwrap()).contains("transaction=t-1"));
 }
+
+#[test]
+fn it_takes_no_settings_file() {
+    let place = TempDir::new().unwrap();
+    let output = run(place.path(), &["dev", "--config", "config.toml"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("variables override"), "{told}");
+}
+
+#[test]
+fn a_signature_without_any_key_to_verify_it_with_is_not_judged() {
+    let place = TempDir::new().unwrap();
+    std::fs::write(place.path().join("body.json"), "{}").unwrap();
+    let header = crate::harness::Seller::new("seller.example").authorization(b"{}");
+    let output = run(place.path(), &["verify", "body.json", "--authorization", &header]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("--public-key") && told.contains("registry.url"), "{told}");
+    assert!(output.stdout.is_empty(), "nothing is said of the seller");
+}
