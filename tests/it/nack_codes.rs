@@ -141,6 +141,10 @@ async fn shows(heading: &str, at_least: usize) {
     while let Some((cause, command)) = waiting.pop_front() {
         let said = network.type_in(&command);
         assert!(said.contains("\"NACK\""), "{command}: {said}");
+        // The answer itself says the status and, of a signature, the cause.
+        if cause.starts_with("signature.") {
+            assert!(said.contains("← 401 ") && said.contains("(signature."), "{command}: {said}");
+        }
         // The quota of a second was used up: it comes again when the others have had their turn.
         if said.contains(NOT_DIAGNOSED) && cause != NOT_DIAGNOSED {
             expected.push((NOT_DIAGNOSED.to_owned(), command.clone()));
