@@ -20,8 +20,9 @@ use tokio::task::JoinSet;
 use super::budget::{Asker, Budget};
 use super::cache::{Cache, Limits, REST, Refetch, Standing};
 use super::http::{self, Client};
+use super::missing::{did_not_answer, not_asked_again, unknown_key, unknown_subscriber};
 use super::record::{Found, Reading, pick};
-use super::{Again, Missing, OpenError, RegistryOptions, unknown_key};
+use super::{Again, Missing, OpenError, RegistryOptions};
 use crate::signature::Key;
 use crate::words::{KeyId, Outside, Seldom};
 
@@ -398,24 +399,4 @@ fn causes(error: &http::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-fn unknown_subscriber(id: &KeyId) -> Missing {
-    let message = format!(
-        "expected a subscriber that is registered, found `{}`, which the registry does not list",
-        Outside(id.subscriber())
-    );
-    Missing::UnknownSubscriber { message }
-}
-
-fn not_asked_again(retry_after: Duration) -> Missing {
-    let message = "this key id is new, and the registry was asked for its subscriber less than a \
-                   minute ago"
-        .to_owned();
-    Missing::Unavailable { retry_after, message }
-}
-
-fn did_not_answer(retry_after: Duration) -> Missing {
-    let message = "the key cannot be looked up now".to_owned();
-    Missing::Unavailable { retry_after, message }
 }

@@ -15,12 +15,13 @@
 //!
 //! # Layout
 //! `lookups` decides and asks, `cache` is what is known, `budget` is what asking may cost, `http`
-//! is one exchange, `record` reads its answer; `tls` is for every client of ours.
+//! is one exchange, `record` reads its answer, `missing` says why there is no key; `tls` is for every client of ours.
 
 mod budget;
 mod cache;
 mod http;
 mod lookups;
+mod missing;
 mod pinned;
 mod record;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use crate::signature::{Key, KeyError, PrivateKey};
 use crate::words::{KeyId, Outside, PinnedKey};
 
 use self::lookups::Lookups;
+use self::missing::unknown_key;
 use self::pinned::Pinned;
 use self::record::pick;
 
@@ -213,12 +215,4 @@ impl Keys {
         }
         self.lookups.as_ref().map(|lookups| lookups.known(id)).unwrap_or_default()
     }
-}
-
-fn unknown_key(id: &KeyId) -> Missing {
-    let message = match id.unique_key() {
-        Some(_unique_key) => format!("expected the id of a registered key, found {id}"),
-        None => format!("expected a keyId that says which key it is, found {id} alone"),
-    };
-    Missing::UnknownKey { message }
 }
