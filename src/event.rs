@@ -130,6 +130,9 @@ impl fmt::Display for Flags {
 pub struct OrderEvent {
     /// The event's id, the same at every attempt and replay.
     pub id: EventId,
+    /// The event's place in the inbox, from 1; it grows with the order of arrival, so that within
+    /// a transaction a greater one came later. 0 for an event that no inbox has kept.
+    pub seq: u64,
     /// Which callback it is.
     pub action: Action,
     /// Which attempt of this round this is, from 1.
@@ -186,6 +189,7 @@ impl OrderEvent {
     ) -> Self {
         Self {
             id: EventId::new(Uuid::nil()),
+            seq: 0,
             action,
             attempt: 1,
             replay: 0,

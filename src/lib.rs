@@ -99,4 +99,6 @@ pub use receiver::keys::KeysError;
 pub use receiver::load::LoadError;
 pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_signal};
 pub use rules::UnknownRules;
-pub use words::{KeyId, Level, Outside, PinnedKey, Profile, Sender, SubscriberId, Violation};
+pub use words::{
+    Glob, KeyId, Level, Outside, PinnedKey, Profile, Sender, SubscriberId, Template, Violation,
+};

@@ -25,7 +25,7 @@ pub use secret::Secret;
 pub use settings::{
     Answer, Config, Dispatch, Http, Inbox, Log, Operations, Registry, Rules, Server, Signature,
 };
-pub use words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
+pub use words::{Content, LogFormat, OtherActions, RegistryApi, SignatureMode};
 
 #[cfg(test)]
 mod tests;

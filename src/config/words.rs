@@ -67,6 +67,14 @@ choices! {
         Beckn = "beckn",
     }
 
+    /// What a ready-made handler hands over.
+    Content {
+        /// What the receiver knows of the event, as JSON, with the callback inside.
+        Envelope = "envelope",
+        /// The callback as it came, byte for byte.
+        Callback = "callback",
+    }
+
     /// How a line of the log is written.
     LogFormat {
         /// For people.

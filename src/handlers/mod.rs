@@ -1,3 +1,4 @@
 //! Ready-made order-event handlers.
 
+pub(crate) mod envelope;
 pub(crate) mod print;

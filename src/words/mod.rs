@@ -1,14 +1,18 @@
 //! The words that every floor shares: who sent it, how strict a rule is, what was found wrong.
 
 mod cause;
+mod glob;
 mod key_id;
 pub(crate) mod nearest;
 mod seldom;
+pub(crate) mod template;
 
 pub(crate) use cause::{Cause, Untrusted};
+pub use glob::Glob;
 pub(crate) use key_id::holds_key;
 pub use key_id::{KeyId, PinnedKey};
 pub(crate) use seldom::Seldom;
+pub use template::Template;
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -72,6 +72,7 @@ pub(super) fn insert(
         };
         if let Decision::New { seq } = decision {
             append.event.id = new_id(ground);
+            append.event.seq = seq.unsigned_abs();
             if reused {
                 append.event.flags.insert(Flag::IdReused);
             }

@@ -132,7 +132,9 @@ fn read_event(connection: &Connection, seq: i64) -> Result<Box<OrderEvent>, Read
         .and_then(|mut statement| statement.query_row([seq], Stored::read).optional())
         .map_err(ReadError::of)?
         .ok_or(ReadError::Gone)?;
-    stored.parse()
+    let mut event = stored.parse()?;
+    event.seq = seq.unsigned_abs();
+    Ok(event)
 }
 
 /// What is kept of an event, with its body.
