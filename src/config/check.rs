@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::entries::unfit;
 use super::problem::{ConfigError, Place, Places, Problem};
 use super::settings::{Config, SETTINGS};
 use super::words::{RegistryApi, SignatureMode};
@@ -35,7 +36,16 @@ impl Config {
             let message = (setting.unfit)(self)?;
             Some(Problem::new(Place::Program, setting.name, message))
         });
-        let problems: Vec<Problem> = single.chain(together(self, &Places::new())).collect();
+        let handlers = self.handlers.iter().flat_map(|(name, handler)| unfit(name, handler));
+        let routes =
+            self.routes.iter().enumerate().filter_map(|(place, route)| {
+                Some((format!("routes.{}", place + 1), route.unfit()?))
+            });
+        let named = handlers.chain(routes);
+        let problems: Vec<Problem> = single
+            .chain(named.map(|(name, message)| Problem::new(Place::Program, name, message)))
+            .chain(together(self, &Places::new()))
+            .collect();
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::new(problems)) }
     }
 

@@ -7,20 +7,26 @@
 //!
 //! Layout: `settings` is the table, `value` and `levels`
 //! read one value of each kind, `secret` one that is never shown, `words` are the settings
-//! that are a choice, `parse` walks the file and the environment, `check` holds what settings
+//! that are a choice, `handlers` is the table of each kind of handler and `entries` reads them,
+//! `routes` reads routes, `parse` walks the file and the environment, `check` holds what settings
 //! demand of each other, `problem` says what is wrong and where.
 
 mod check;
+mod entries;
+mod handlers;
 mod levels;
 mod parse;
 mod problem;
+mod routes;
 mod secret;
 mod settings;
 mod value;
 mod words;
 
 pub use check::Exposed;
+pub use handlers::{Forward, Handler, HandlerKind, JetStream, RabbitMq, Server as NatsServer};
 pub use problem::{ConfigError, Place, Problem};
+pub use routes::Route;
 pub use secret::Secret;
 pub use settings::{
     Answer, Config, Dispatch, Http, Inbox, Log, Operations, Registry, Rules, Server, Signature,

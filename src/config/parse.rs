@@ -7,7 +7,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::check;
+use super::entries::{Entries, HANDLER_VARIABLES, Origin};
 use super::problem::{ConfigError, Place, Places, Problem, Written};
+use super::routes;
 use super::settings::{Config, SETTINGS, Setting, VARIABLES};
 use super::value::{Unfit, describe, mismatch, shown_name, unknown};
 use crate::words::nearest::nearest;
@@ -28,9 +30,12 @@ impl Config {
         text: &str,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, ConfigError> {
+        let ours: BTreeMap<String, String> =
+            env.into_iter().filter(|(name, _)| is_ours(name)).collect();
         let mut found = Found::default();
         found.file(text);
-        found.environment(env);
+        found.environment(&ours);
+        found.handlers();
         found.problems.extend(check::together(&found.config, &found.places));
         if found.problems.is_empty() {
             Ok(found.config)
@@ -42,14 +47,15 @@ impl Config {
 
 /// What was found so far.
 #[derive(Default)]
-struct Found {
+struct Found<'a> {
     config: Config,
+    entries: Entries<'a>,
     places: Places,
     problems: Vec<Problem>,
 }
 
-impl Found {
-    fn file(&mut self, text: &str) {
+impl<'a> Found<'a> {
+    fn file(&mut self, text: &'a str) {
         let (table, errors) = DeTable::parse_recoverable(text);
         if errors.is_empty() {
             self.table(text, "", table.get_ref());
@@ -67,12 +73,16 @@ impl Found {
         }
     }
 
-    fn table(&mut self, text: &str, prefix: &str, table: &DeTable<'_>) {
+    fn table(&mut self, text: &'a str, prefix: &str, table: &DeTable<'a>) {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
             let place = |span| Place::File { line: line_of(text, span) };
             if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {
                 self.set(setting, value, place);
+            } else if name == "handlers" {
+                self.entries.file(text, value);
+            } else if name == "routes" {
+                self.routes(value, Origin::File(text));
             } else if !is_section(&name) {
                 let message = unknown("setting", nearest(&name, known_names()));
                 self.problem(place(key.span()), &shown_name(&name), message);
@@ -85,16 +95,19 @@ impl Found {
         }
     }
 
-    fn environment(&mut self, env: impl IntoIterator<Item = (String, String)>) {
-        let ours: BTreeMap<String, String> =
-            env.into_iter().filter(|(name, _)| is_ours(name)).collect();
+    fn environment(&mut self, ours: &'a BTreeMap<String, String>) {
         for (variable, text) in ours {
+            let name = variable.strip_prefix(VARIABLES).unwrap_or_default();
             let place = || Place::Environment { variable: variable.clone() };
-            if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == variable) {
-                self.set(setting, &from_text(setting, &text), |_| place());
+            if let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == *variable) {
+                self.set(setting, &from_text(setting.is_text, text), |_| place());
+            } else if let Some(rest) = name.strip_prefix(HANDLER_VARIABLES) {
+                self.entries.variable(variable, rest, text);
+            } else if name == "ROUTES" {
+                self.routes(&from_text(false, text), Origin::Variable(variable));
             } else {
                 let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
-                let nearest = nearest(&variable, known.iter().map(String::as_str));
+                let nearest = nearest(variable, known.iter().map(String::as_str));
                 self.problem(place(), "", unknown("variable", nearest));
             }
         }
@@ -115,6 +128,25 @@ impl Found {
         }
     }
 
+    fn routes(&mut self, value: &Spanned<DeValue<'_>>, origin: Origin<'_>) {
+        match routes::read(value) {
+            Ok(routes) => self.config.routes = routes,
+            Err(unfit) => {
+                for Unfit { at, part, message } in unfit {
+                    let dot = if part.is_empty() { "" } else { "." };
+                    self.problem(origin.place(at), &format!("routes{dot}{part}"), message);
+                }
+            }
+        }
+    }
+
+    /// Reads the handlers, now that the file and the environment have both been heard.
+    fn handlers(&mut self) {
+        let (handlers, problems) = std::mem::take(&mut self.entries).read();
+        self.config.handlers = handlers;
+        self.problems.extend(problems);
+    }
+
     fn problem(&mut self, place: Place, setting: &str, message: String) {
         self.problems.push(Problem::new(place, setting, message));
     }
@@ -122,9 +154,9 @@ impl Found {
 
 /// Returns the value of an environment variable; what is no TOML is taken as the text it is, so
 /// that the setting says what it expects.
-fn from_text<'a>(setting: &Setting, text: &'a str) -> Spanned<DeValue<'a>> {
+pub(super) fn from_text(is_text: bool, text: &str) -> Spanned<DeValue<'_>> {
     let as_text = || Spanned::new(0..text.len(), DeValue::String(text.into()));
-    if setting.is_text {
+    if is_text {
         return as_text();
     }
     DeValue::parse(text).unwrap_or_else(|_| as_text())
@@ -155,10 +187,11 @@ fn known_names() -> impl Iterator<Item = &'static str> {
         .filter_map(|setting| setting.name.rsplit_once('.').map(|(section, _)| section))
         .collect();
     sections.dedup();
-    sections.into_iter().chain(SETTINGS.iter().map(|setting| setting.name))
+    let named = SETTINGS.iter().map(|setting| setting.name);
+    sections.into_iter().chain(named).chain(["handlers", "routes"])
 }
 
 /// Returns the line that a span starts in, counted from 1.
-fn line_of(text: &str, span: Range<usize>) -> usize {
+pub(super) fn line_of(text: &str, span: Range<usize>) -> usize {
     text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
 }

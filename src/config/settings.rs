@@ -9,26 +9,30 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::handlers::Handler;
+use super::routes::Route;
 use super::secret::Secret;
 use super::value::{AtMost, Form, Time, Unfit, Value, mismatch};
 use super::words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
 use crate::words::{KeyId, Level, PinnedKey, Profile, SubscriberId, holds_key};
 
-/// One row of the table.
-pub(super) struct Setting {
+/// One row of a table of settings: of the [`Config`], or of a handler.
+pub(super) struct Setting<C = Config> {
     /// The dotted name, as in `http.listen`.
     pub(super) name: &'static str,
     /// Whether its environment variable holds the text itself; otherwise it holds TOML.
     pub(super) is_text: bool,
-    /// Puts the value into a [`Config`], or says what is wrong with it.
-    pub(super) set: fn(&mut Config, &Spanned<DeValue<'_>>) -> Result<(), Vec<Unfit>>,
-    /// Says what is wrong with the value that a [`Config`] has.
-    pub(super) unfit: fn(&Config) -> Option<String>,
-    /// Returns the value that a [`Config`] has, as TOML.
-    pub(super) shown: fn(&Config) -> String,
+    /// Puts the value into its place, or says what is wrong with it.
+    pub(super) set: fn(&mut C, &Spanned<DeValue<'_>>) -> Result<(), Vec<Unfit>>,
+    /// Says what is wrong with the value that is there.
+    pub(super) unfit: fn(&C) -> Option<String>,
+    /// Returns the value that is there, as TOML.
+    pub(super) shown: fn(&C) -> String,
     /// The documentation, a text for each line.
     #[cfg(test)]
     pub(super) doc: &'static [&'static str],
@@ -44,26 +48,28 @@ impl Setting {
 /// What the name of every environment variable of ours starts with.
 pub(super) const VARIABLES: &str = "BECKN_RECEIVER_";
 
-fn unfit<T: Value>(value: &T, form: T::Form) -> Option<String> {
+pub(super) fn unfit<T: Value>(value: &T, form: T::Form) -> Option<String> {
     (!value.fits(form)).then(|| mismatch(&T::expected(form), &value.shown(form)))
 }
 
+/// Makes a row; `$config => $field` is where the value lies.
 macro_rules! row {
     ($name:expr, $Type:ty, $form:expr, [$($doc:literal)+], $config:ident => $field:expr) => {
-        Setting {
+        $crate::config::settings::Setting {
             name: $name,
-            is_text: <$Type as Value>::IS_TEXT,
+            is_text: <$Type as $crate::config::value::Value>::IS_TEXT,
             set: |$config, value| {
-                $field = <$Type as Value>::read(value, $form)?;
+                $field = <$Type as $crate::config::value::Value>::read(value, $form)?;
                 Ok(())
             },
-            unfit: |$config| unfit(&$field, $form),
-            shown: |$config| <$Type as Value>::shown(&$field, $form),
+            unfit: |$config| $crate::config::settings::unfit(&$field, $form),
+            shown: |$config| <$Type as $crate::config::value::Value>::shown(&$field, $form),
             #[cfg(test)]
             doc: &[$($doc),+],
         }
     };
 }
+pub(super) use row;
 
 macro_rules! settings {
     (
@@ -91,11 +97,21 @@ macro_rules! settings {
         pub struct Config {
             $($(#[doc = $top_doc])+ pub $top: $Top,)+
             $($(#[doc = $section_doc])+ pub $section: $Section,)+
+            /// Where events can go, beside the handler that is called `print`: each by its name.
+            pub handlers: BTreeMap<String, Handler>,
+            /// Which handler takes which events: the first route that fits; none fits, and it is
+            /// `dispatch.handler`.
+            pub routes: Vec<Route>,
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { $($top: $top_default,)+ $($section: $Section::default(),)+ }
+                Self {
+                    $($top: $top_default,)+
+                    $($section: $Section::default(),)+
+                    handlers: BTreeMap::new(),
+                    routes: Vec::new(),
+                }
             }
         }
 
@@ -129,21 +145,21 @@ macro_rules! settings {
 }
 
 const KIB: usize = 1_024;
-const MIB: usize = 1_024 * KIB;
+pub(super) const MIB: usize = 1_024 * KIB;
 const GIB: u64 = 1_073_741_824;
 /// More than a disk has; keeps sums of sizes far from the end of 64 bits.
 const PIB: u64 = 1_048_576 * GIB;
 /// The longest time-out is an hour or a day: more is a mistake of the unit.
-const HOUR_MS: u64 = 3_600_000;
+pub(super) const HOUR_MS: u64 = 3_600_000;
 
-const NOT_EMPTY: Form =
+pub(super) const NOT_EMPTY: Form =
     Form { expected: "a text that is not empty", fits: |text| !text.trim().is_empty() };
 const PREFIX: Form = Form {
     expected: "\"\" or a path such as \"/beckn\", without a slash at its end",
     fits: is_prefix,
 };
 
-const ANY_PATH: Form = Form {
+pub(super) const ANY_PATH: Form = Form {
     expected: "a path, or \"\" for none",
     // A key that was put where its file belongs would be repeated when the file is not found.
     fits: |text| !holds_key(text),
@@ -163,7 +179,7 @@ const COUNTRY: Form = Form {
     },
 };
 
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     let has_host = |uri: axum::http::Uri| {
         uri.host().is_some_and(|host| !host.is_empty())
             && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
@@ -171,6 +187,25 @@ fn is_url(text: &str) -> bool {
     };
     text.is_empty() || text.parse().is_ok_and(has_host)
 }
+
+pub(super) const HANDLER_NAME: Form = Form {
+    expected: "a handler's name: up to 32 small letters, digits and single _, a letter first",
+    // Upper-cased it is a part of a variable's name, in which `__` ends a part.
+    fits: |text| {
+        text.len() <= 32
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && !text.contains("__")
+            && !text.ends_with('_')
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    },
+};
+const PRIVATE_KEY: Form = Form {
+    expected: "\"\" or 32 or 64 bytes in base64",
+    fits: |text| {
+        let bytes = STANDARD.decode(text.trim()).map(|bytes| bytes.len());
+        text.is_empty() || matches!(bytes, Ok(32 | 64))
+    },
+};
 
 fn is_prefix(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
@@ -285,7 +320,7 @@ settings! {
         key_id: String = String::new(), "key_id", KEY_ID;
         /// Its private key, Ed25519 in base64: the 32 bytes of the seed, or the 64 of seed and
         /// public key. Better kept in a file, or in the environment.
-        private_key: Secret = Secret::default(), "private_key", ();
+        private_key: Secret = Secret::default(), "private_key", PRIVATE_KEY;
         /// A file that holds it instead.
         private_key_file: PathBuf = PathBuf::new(), "private_key_file", ANY_PATH;
         /// How long a look-up may take; the seller waits for it at its first callback.
@@ -345,7 +380,9 @@ settings! {
 
     /// Handing events to the buyer's code.
     dispatch: Dispatch {
-        /// How many events are with the handler at a time, each of another lane.
+        /// The handler of the events that no route names: `print`, or one of `[handlers]`.
+        handler: String = "print".to_owned(), "handler", HANDLER_NAME;
+        /// How many events are with a handler at a time, each of another lane.
         concurrency: usize = 16, "concurrency", &[(1, 10_000)];
         /// How long one attempt may take; then it counts as failed.
         attempt_timeout: Duration = Duration::from_secs(30),

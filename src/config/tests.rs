@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::handlers::{EVERY, Handler, HandlerKind};
 use super::settings::{SECTIONS, SETTINGS, Setting};
 use super::{Config, LogFormat, Place};
 use crate::words::Profile;
@@ -45,7 +46,85 @@ fn written_out() -> String {
             _ => writeln!(document, "{comment}{key} = {shown}"),
         };
     }
+    document.push_str(HANDLERS_DOC);
+    for kind in HandlerKind::WORDS {
+        let handler = Handler::new(HandlerKind::of(kind).unwrap());
+        _ = write!(document, "#\n# [handlers.{}]\n# kind = \"{kind}\"\n", example_name(kind));
+        let every = if kind == HandlerKind::WORDS[0] { 0 } else { EVERY.len() };
+        for row in handler.settings().skip(every) {
+            let shown = example(kind, row.name).unwrap_or_else(|| (row.shown)(&handler));
+            let doc = comment(row.doc);
+            _ = write!(document, "{}# {} = {shown}\n", doc.replace('#', "# #"), row.name);
+        }
+    }
+    document.push_str(ROUTES_DOC);
     document
+}
+
+/// What the end of `config.toml` says of handlers; a default would name none.
+const HANDLERS_DOC: &str = "
+# Handlers: where events can go, each under a name of yours. A handler called `print`, of the kind
+# `print`, is there without being named. A setting that is left out has the default below; what has
+# none is shown by an example. `handlers.app.url` is set by BECKN_RECEIVER_HANDLERS__APP__URL.
+";
+
+/// What it says of routes.
+const ROUTES_DOC: &str = "
+# Routes: which handler takes which events. The first that fits does; when none fits, it is
+# dispatch.handler. What a route names has to fit: a text, or one of a list of them, in which * is
+# any number of characters and ? is one. `beckn-receiver route --explain FILE` says which route
+# takes a callback, and why. BECKN_RECEIVER_ROUTES is a list: '[{ handler = \"app\", … }]'.
+#
+# [[routes]]
+# handler = \"app\"
+# action = [\"on_status\", \"on_update\"]
+# domain = \"ONDC:RET*\"
+# bap_id = \"buyer.example\"
+# bpp_id = \"*.seller.example\"
+";
+
+fn example_name(kind: &str) -> &str {
+    match kind {
+        "forward" => "app",
+        "jetstream" => "nats",
+        "rabbitmq" => "rabbit",
+        kind => kind,
+    }
+}
+
+fn example(kind: &str, name: &str) -> Option<String> {
+    let example = match (kind, name) {
+        ("forward", "url") => "\"http://127.0.0.1:3000/beckn\"",
+        ("jetstream", "servers") => "[\"nats://127.0.0.1:4222\"]",
+        ("rabbitmq", "url") => "\"amqp://127.0.0.1:5672/%2f\"",
+        _ => return None,
+    };
+    Some(example.to_owned())
+}
+
+/// Returns what `config.toml` has as examples, no longer as comments.
+fn examples() -> String {
+    let (_, examples) = DOCUMENT.split_once("# Handlers: ").unwrap();
+    let lines = examples.lines().filter_map(|line| line.strip_prefix("# "));
+    let is_toml = |line: &&str| line.starts_with('[') || line.contains(" = ");
+    lines.filter(is_toml).filter(|line| !line.contains('…')).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_examples_of_handlers_and_routes_are_settings_with_their_defaults() {
+    let config = Config::parse(&examples(), none()).unwrap();
+    let kinds: Vec<&str> = config.handlers.values().map(|handler| handler.kind.as_str()).collect();
+    assert_eq!(kinds, ["forward", "jetstream", "print", "rabbitmq"], "in the order of their names");
+    for handler in config.handlers.values() {
+        let default = Handler::new(HandlerKind::of(handler.kind.as_str()).unwrap());
+        for row in handler.settings() {
+            if example(handler.kind.as_str(), row.name).is_none() {
+                assert_eq!((row.shown)(handler), (row.shown)(&default), "{}", row.name);
+            }
+        }
+    }
+    assert_eq!(config.routes.len(), 1);
+    assert!(config.routes[0].respects().iter().all(|(_, globs)| !globs.is_empty()));
 }
 
 fn comment(doc: &[&str]) -> String {
@@ -74,7 +153,7 @@ fn every_setting_is_named_once() {
 }
 
 /// Values that are no defaults; every setting takes one of them, and goes with all other defaults.
-const SAMPLES: [&str; 22] = [
+const SAMPLES: [&str; 23] = [
     "true",
     "2",
     "400",
@@ -93,6 +172,7 @@ const SAMPLES: [&str; 22] = [
     "\"off\"",
     "\"https://registry.example/lookup\"",
     "\"ondc_v2\"",
+    "\"app\"",
     "\"NPL\"",
     "\"buyer.example|key-1\"",
     "\"awGPjRK6i/Vg/lWr+0xObclVxlwZXvTjWYtlu6NeOHk=\"",

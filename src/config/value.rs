@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::words::Choice;
-use crate::words::{Outside, PinnedKey, SubscriberId, holds_key};
+use crate::words::{Outside, PinnedKey, SubscriberId, Template, holds_key};
 
 /// A type that a setting can have.
 pub(super) trait Value: Sized {
@@ -260,6 +260,28 @@ impl Value for PathBuf {
 
     fn shown(&self, _: Form) -> String {
         quoted(&self.to_string_lossy())
+    }
+}
+
+impl Value for Template {
+    type Form = ();
+
+    const IS_TEXT: bool = true;
+
+    fn read(value: &Spanned<DeValue<'_>>, (): ()) -> Result<Self, Vec<Unfit>> {
+        fit(value, (), value.get_ref().as_str().and_then(Self::parse))
+    }
+
+    fn fits(&self, (): ()) -> bool {
+        true
+    }
+
+    fn expected((): ()) -> String {
+        Self::FORM.to_owned()
+    }
+
+    fn shown(&self, (): ()) -> String {
+        quoted(self.as_str())
     }
 }
 

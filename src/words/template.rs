@@ -24,15 +24,14 @@ macro_rules! places {
     ($($(#[doc = $doc:literal])+ $Name:ident = $name:literal,)+) => {
         /// What of an event fills a place.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum Place { $($(#[doc = $doc])+ $Name,)+ }
+        pub(crate) enum Place { $($(#[doc = $doc])+ $Name,)+ }
 
         impl Place {
             /// Every place.
-            pub const ALL: &[Place] = &[$(Place::$Name,)+];
+            pub(crate) const ALL: &[Place] = &[$(Place::$Name,)+];
 
             /// Returns the name between the braces.
-            pub const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Place::$Name => $name,)+ }
             }
         }
