@@ -124,6 +124,22 @@ impl fmt::Display for Flags {
     }
 }
 
+/// What the name of an unverified seller starts with; see [`OrderEvent::seller`].
+pub(crate) const UNVERIFIED: &str = "unverified:";
+
+/// What of an event decides which handler takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address<'a> {
+    /// The action's name.
+    pub(crate) action: &'a str,
+    /// The domain.
+    pub(crate) domain: Option<&'a str>,
+    /// The buyer app.
+    pub(crate) bap_id: Option<&'a str>,
+    /// The seller app.
+    pub(crate) bpp_id: Option<&'a str>,
+}
+
 /// A callback that was accepted, as a handler sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -216,6 +232,16 @@ impl OrderEvent {
         }
     }
 
+    /// Returns what routes look at.
+    pub(crate) fn address(&self) -> Address<'_> {
+        Address {
+            action: self.action.as_str(),
+            domain: self.context.domain.as_deref(),
+            bap_id: self.context.bap_id.as_deref(),
+            bpp_id: self.context.bpp_id.as_deref(),
+        }
+    }
+
     /// Returns the order's id, from the order, the contract or the tracking's tags.
     pub fn order_id(&self) -> Option<&str> {
         match &self.payload {
@@ -248,7 +274,7 @@ impl OrderEvent {
     pub fn seller(&self) -> String {
         match &self.sender {
             Some(sender) => sender.subscriber().as_str().to_owned(),
-            None => format!("unverified:{}", self.context.bpp_id.as_deref().unwrap_or("")),
+            None => format!("{UNVERIFIED}{}", self.context.bpp_id.as_deref().unwrap_or("")),
         }
     }
 }

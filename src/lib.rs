@@ -63,6 +63,7 @@ mod handler;
 mod inbox;
 mod registry;
 mod retry;
+mod routes;
 
 mod dispatch;
 mod handlers;
@@ -95,9 +96,11 @@ pub use handlers::print::Print;
 pub use inbox::sqlite::open_error::{EngineError, OpenError};
 #[cfg(feature = "cli")]
 pub use log::{LogError, start_log};
+pub use receiver::handlers::HandlersError;
 pub use receiver::keys::KeysError;
 pub use receiver::load::LoadError;
 pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_signal};
+pub use routes::UnknownHandler;
 pub use rules::UnknownRules;
 pub use words::{
     Glob, KeyId, Level, Outside, PinnedKey, Profile, Sender, SubscriberId, Template, Violation,

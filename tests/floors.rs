@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("inbox", 2),
     ("registry", 2),
     ("retry", 2),
+    ("routes", 2),
     ("dispatch", 3),
     ("handlers", 3),
     ("intake", 3),

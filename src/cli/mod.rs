@@ -68,7 +68,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take callbacks in and print their events (the default)
+    /// Take callbacks in and hand their events over (the default)
     Serve,
     /// Start a small network on this machine: a receiver, a registry, and a seller's key
     Dev(dev::Arguments),
@@ -180,7 +180,13 @@ fn load(named: Option<&Path>) -> Result<Config, LoadError> {
 /// Returns whether a failure is a mistake of the settings or the command line.
 fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
     let of_start = failure.downcast_ref::<StartError>().is_some_and(|error| {
-        matches!(error, StartError::Settings(_) | StartError::Rules(_) | StartError::Keys(_))
+        matches!(
+            error,
+            StartError::Settings(_)
+                | StartError::Rules(_)
+                | StartError::Keys(_)
+                | StartError::Handlers(_)
+        )
     });
     of_start
         || failure.is::<LoadError>()

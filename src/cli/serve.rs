@@ -1,11 +1,10 @@
-//! `serve`: the receiver with the `print` handler, until a signal.
+//! `serve`: the receiver with the handlers that the settings name, until a signal.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::Failure;
 use crate::config::{Config, LogFormat, SignatureMode};
-use crate::handlers::print::Print;
 use crate::log::start_log;
 use crate::receiver::{Receiver, Server, shutdown_signal};
 
@@ -30,7 +29,7 @@ pub(super) async fn serve(
     let stop = shutdown_signal();
     config.check_exposure()?;
     let (inbox, format) = (config.inbox.path.clone(), config.log.format);
-    let receiver = Receiver::builder(config).start(Print::default()).await?;
+    let receiver = Receiver::builder(config).start_configured().await?;
     let server = receiver.bind().await?;
     let data = std::path::absolute(inbox)?;
     let greeting = open(&server, &data)?;

@@ -27,12 +27,20 @@ enum Outcome {
     TimedOut,
 }
 
-/// Calls the handler with a claimed event and settles the claim. Returns when it failed, or
-/// `None` when the handler has taken the event or given it up.
+/// What an attempt says of its handler, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ended {
+    /// The handler has taken the event, or refused it for good.
+    Answered(DateTime<Utc>),
+    /// It did neither.
+    Failed(DateTime<Utc>),
+}
+
+/// Calls the handler with a claimed event and settles the claim.
 ///
 /// # Cancel safety
 /// Dropped before its end, it drops the claim, which hands the event back.
-pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Option<DateTime<Utc>> {
+pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Ended {
     let began = desk.clock.now();
     let outcome = call(&desk, &claim, began).await;
     let failed = match &outcome {
@@ -40,9 +48,10 @@ pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Option<DateTime<Ut
         Outcome::Failed { .. } | Outcome::Panicked(_) | Outcome::TimedOut => true,
     };
     let settlement = judge(&desk, &claim, began, outcome);
-    tell(&claim, &settlement);
+    tell(&desk, &claim, &settlement);
     desk.inbox.settle(claim, settlement);
-    failed.then(|| desk.clock.now())
+    let now = desk.clock.now();
+    if failed { Ended::Failed(now) } else { Ended::Answered(now) }
 }
 
 /// Calls the handler. All that is its code runs inside the guard: the making of the future, its
@@ -50,7 +59,7 @@ pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Option<DateTime<Ut
 async fn call(desk: &Desk, claim: &Claim, began: DateTime<Utc>) -> Outcome {
     let deadline = began + desk.options.attempt_timeout;
     let guarded = async {
-        let handled = desk.handler.handle(claim.event());
+        let handled = desk.callee.handler.handle(claim.event());
         tokio::select! {
             biased;
             outcome = handled => match outcome {
@@ -100,19 +109,19 @@ fn judge(desk: &Desk, claim: &Claim, began: DateTime<Utc>, outcome: Outcome) -> 
 }
 
 /// Says on the log what became of the attempt; the only place where a handler's error is logged.
-fn tell(claim: &Claim, settlement: &Settlement) {
-    let event = claim.event();
+fn tell(desk: &Desk, claim: &Claim, settlement: &Settlement) {
+    let (event, handler) = (claim.event(), &desk.callee.name);
     let (id, attempt) = (event.id, event.attempt);
     match settlement {
         Settlement::Done => {
-            tracing::debug!(event.id = %id, attempt, "settled event `{id}` as done");
+            tracing::debug!(event.id = %id, handler, attempt, "settled event `{id}` as done");
         }
         Settlement::Retry { at, error } => tracing::warn!(
-            event.id = %id, attempt, error = %Outside(error), next = %at,
+            event.id = %id, handler, attempt, error = %Outside(error), next = %at,
             "the handler did not take event `{id}`, it is tried again"
         ),
         Settlement::Dead { error } => tracing::error!(
-            event.id = %id, attempt, error = %Outside(error),
+            event.id = %id, handler, attempt, error = %Outside(error),
             "settled event `{id}` as dead: see `beckn-receiver dead-letters`"
         ),
     }

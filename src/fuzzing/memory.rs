@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::event::{EventId, OrderEvent};
-use crate::inbox::{Claim, Depth, Error, Inbox, Receipt, Record, Refusal, Seq, Settlement};
+use crate::inbox::{Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Seq, Settlement};
 
 /// An inbox that keeps what it is given, and hands nothing over.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Inbox for Memory {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
     }
 
-    fn claim(&self, _limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>> {
+    fn claim(&self, _outlet: Outlet, _limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>> {
         ready(Err(Error::Closed)).boxed()
     }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
-use super::{Claim, Error, Inbox, Receipt, Record, Settlement, Standing};
+use super::{Claim, Error, Inbox, Outlet, Receipt, Record, Settlement, Standing};
 use crate::beckn::action::Action;
 use crate::clock::Clock;
 use crate::event::{EventId, Flag, OrderEvent};
@@ -116,12 +116,12 @@ impl Bench {
 
     #[track_caller]
     fn claim_now(&self, limit: usize) -> Option<Vec<Claim>> {
-        self.inbox.claim(limit).now_or_never().map(Result::unwrap)
+        self.inbox.claim(Outlet(0), limit).now_or_never().map(Result::unwrap)
     }
 
     /// Claims up to `limit` events; waits for the first, at most a while.
     pub(super) async fn claim(&self, limit: usize) -> Vec<Claim> {
-        tokio::time::timeout(Duration::from_secs(20), self.inbox.claim(limit))
+        tokio::time::timeout(Duration::from_secs(20), self.inbox.claim(Outlet(0), limit))
             .await
             .expect("there is something to claim")
             .unwrap()
@@ -345,7 +345,7 @@ async fn a_closed_inbox_says_so(bench: &Bench) {
     let waiting = Mutex::new(bench.claim(1).await);
     bench.inbox.close().await;
     assert!(matches!(bench.append(SAMPLE).await, Err(Error::Closed)));
-    assert!(matches!(bench.inbox.claim(1).await, Err(Error::Closed)));
+    assert!(matches!(bench.inbox.claim(Outlet(0), 1).await, Err(Error::Closed)));
     assert!(matches!(bench.inbox.trouble(), Some(Error::Closed)));
     waiting.lock().unwrap().clear();
 }

@@ -16,6 +16,9 @@
 //! - *Order.* The engine gives each record a [`Seq`]. Within a lane, first rounds are claimed in
 //!   the order of seq, one at a time: while a claim is out, or its event waits for a retry, the
 //!   later events of the lane wait. Done or dead frees the lane.
+//! - *Handlers.* Each event is for one handler, which its address decides; a claim names the handler
+//!   that it is for, and gets no event of another. One that an operator has paused gets none.
+//!   The lane is one for all: an event waits for those before it, whoever takes them.
 //! - *At least once.* A claim ends by [`Inbox::settle`], or by being dropped, which hands the
 //!   event back. An event is settled as done or dead exactly once a round. After a restart, what
 //!   was not settled is pending again.
@@ -27,6 +30,7 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+pub(crate) mod outlets;
 #[cfg(any(feature = "cli", test))]
 pub(crate) mod reader;
 pub(crate) mod sqlite;
@@ -38,6 +42,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
+pub(crate) use self::outlets::{Outlet, Outlets};
 use crate::event::{EventId, OrderEvent};
 
 /// An event's place in the log, given by the writer; grows with the order of arrival.
@@ -197,6 +202,11 @@ impl Claim {
         self.event.as_deref().expect("only `into_parts` takes the event, and it consumes the claim")
     }
 
+    /// Returns a number that events have in common that are serial.
+    pub(crate) fn lane(&self) -> u64 {
+        self.ticket.lane
+    }
+
     /// Returns when this round's first attempt began; `None` at the first attempt.
     pub(crate) fn first_attempt_at(&self) -> Option<DateTime<Utc>> {
         self.first_attempt_at
@@ -233,11 +243,11 @@ pub(crate) trait Inbox: fmt::Debug + Send + Sync {
     /// Keeps a refusal, best effort: dropped when its queue is full, never waits.
     fn refuse(&self, refusal: Refusal);
 
-    /// Takes up to `limit` events (at least 1) for delivery; waits until there is one.
+    /// Takes up to `limit` events (at least 1) for delivery to a handler; waits until there is one.
     ///
     /// # Cancel safety
     /// See the contract.
-    fn claim(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>>;
+    fn claim(&self, outlet: Outlet, limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>>;
 
     /// Says what became of a claim. The lane is freed at once; the settlement is durable with the
     /// writer's next commit. Until then a crash delivers the event again.

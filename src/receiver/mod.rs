@@ -1,5 +1,6 @@
 //! Puts the halves together: settings → inbox, intake, dispatcher → routers, listeners, shutdown.
 
+pub(crate) mod handlers;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod options;
@@ -20,7 +21,7 @@ use crate::buyer_rule::{BuyerRule, ErasedRule};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Exposed};
 use crate::dispatch::Dispatcher;
-use crate::handler::{ErasedHandler, OrderEventHandler};
+use crate::handler::OrderEventHandler;
 use crate::http::{callbacks, operations, serve};
 use crate::inbox::Inbox;
 use crate::inbox::sqlite::SqliteInbox;
@@ -29,6 +30,7 @@ use crate::intake::Intake;
 use crate::intake::trust::Trust;
 use crate::rules::{Rules, UnknownRules};
 use crate::words::Chain;
+use handlers::{Destinations, Own};
 
 /// Why a receiver did not start.
 #[derive(thiserror::Error)]
@@ -43,6 +45,9 @@ pub enum StartError {
     /// The keys of sellers cannot be had.
     #[error(transparent)]
     Keys(#[from] keys::KeysError),
+    /// The handlers that the settings lead to cannot be had.
+    #[error(transparent)]
+    Handlers(#[from] handlers::HandlersError),
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
@@ -99,6 +104,7 @@ impl fmt::Debug for ServeError {
 pub struct Builder {
     config: Config,
     buyer_rules: Vec<Arc<dyn ErasedRule>>,
+    handlers: Vec<Own>,
 }
 
 impl Builder {
@@ -108,23 +114,47 @@ impl Builder {
         self
     }
 
-    /// Opens the inbox and starts to hand its events to `handler`.
-    ///
-    /// # Errors
-    /// The rules' levels name unknown rules, the keys of sellers cannot be had, the inbox cannot be
-    /// opened, or threads cannot be started.
-    pub async fn start(self, handler: impl OrderEventHandler) -> Result<Receiver, StartError> {
-        self.start_erased(Arc::new(handler)).await
+    /// Adds a handler of the program's own, which routes and `dispatch.handler` can then name; for
+    /// [`Builder::start_configured`].
+    pub fn handler(mut self, name: impl Into<String>, handler: impl OrderEventHandler) -> Self {
+        self.handlers.push((name.into(), Arc::new(handler)));
+        self
     }
 
-    async fn start_erased(self, handler: Arc<dyn ErasedHandler>) -> Result<Receiver, StartError> {
+    /// Opens the inbox and starts to hand its events to `handler`, all of them; operators know it
+    /// as `app`.
+    ///
+    /// # Errors
+    /// The settings have routes or another `dispatch.handler` than `print`, the rules' levels name
+    /// unknown rules, the keys of sellers cannot be had, the inbox cannot be opened, or threads
+    /// cannot be started.
+    pub async fn start(self, handler: impl OrderEventHandler) -> Result<Receiver, StartError> {
+        self.config.check()?;
+        let destinations = handlers::one(&self.config, Arc::new(handler))?;
+        self.start_with(destinations).await
+    }
+
+    /// Opens the inbox and starts to hand each event to the handler that `[[routes]]` and
+    /// `dispatch.handler` name: one of `[handlers]`, one that [`Builder::handler`] added, or
+    /// `print`.
+    ///
+    /// # Errors
+    /// A handler is not known, not built in, or cannot be opened, and the errors of
+    /// [`Builder::start`].
+    pub async fn start_configured(self) -> Result<Receiver, StartError> {
+        self.config.check()?;
+        let destinations = handlers::configured(&self.config, &self.handlers)?;
+        self.start_with(destinations).await
+    }
+
+    async fn start_with(self, destinations: Destinations) -> Result<Receiver, StartError> {
         let config = self.config;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        config.check()?;
         let rules = Rules::new(config.rules.profile, &config.rules.levels, &config.subscriber_ids)?;
         let trust =
             Trust::new(options::demand(&config), options::window(&config), keys::open(&config)?);
-        let (options, opening) = (options::inbox_options(&config), Arc::clone(&clock));
+        let (options, opening) =
+            (options::inbox_options(&config, destinations.outlets), Arc::clone(&clock));
         // Opening reads the disk: not on a thread that serves others.
         let inbox = tokio::task::spawn_blocking(move || SqliteInbox::open(options, opening))
             .await
@@ -141,7 +171,7 @@ impl Builder {
             callbacks::Desk::new(intake, Arc::clone(&clock), options::callback_options(&config));
         let dispatcher = Dispatcher::start(
             Arc::clone(&inbox) as Arc<dyn Inbox>,
-            handler,
+            destinations.callees,
             clock,
             options::dispatch_options(&config),
         )
@@ -173,7 +203,7 @@ pub struct Receiver {
 impl Receiver {
     /// Begins a receiver with these settings.
     pub fn builder(config: Config) -> Builder {
-        Builder { config, buyer_rules: Vec::new() }
+        Builder { config, buyer_rules: Vec::new(), handlers: Vec::new() }
     }
 
     /// Returns the router for the callbacks, to serve or to nest in an app of yours.

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode};
 use crate::config::{Config, OtherActions, SignatureMode};
 use crate::dispatch;
 use crate::http::callbacks;
-use crate::inbox::sqlite;
+use crate::inbox::{Outlets, sqlite};
 use crate::intake::Rejected;
 use crate::intake::trust::Demand;
 use crate::retry::Policy;
@@ -63,7 +63,6 @@ pub(crate) fn window(config: &Config) -> Window {
 pub(super) fn dispatch_options(config: &Config) -> dispatch::Options {
     let dispatch = &config.dispatch;
     dispatch::Options {
-        concurrency: dispatch.concurrency,
         attempt_timeout: dispatch.attempt_timeout,
         drain_timeout: dispatch.drain_timeout,
         retry: Policy {
@@ -75,10 +74,11 @@ pub(super) fn dispatch_options(config: &Config) -> dispatch::Options {
     }
 }
 
-pub(super) fn inbox_options(config: &Config) -> sqlite::Options {
+pub(super) fn inbox_options(config: &Config, outlets: Outlets) -> sqlite::Options {
     let inbox = &config.inbox;
     sqlite::Options {
         path: inbox.path.clone(),
+        outlets,
         batch_limit: inbox.batch_limit,
         queue_limit: inbox.queue_limit,
         // What waits for the writer was in flight: a seller that hung up does not widen the bound.

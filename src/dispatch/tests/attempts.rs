@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{POLICY, append, open};
+use super::{POLICY, append, callee, open};
 use crate::clock::Clock as _;
 use crate::dispatch::attempt::attempt;
 use crate::dispatch::{Desk, Options};
@@ -12,7 +12,7 @@ use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler};
 use crate::inbox::contract::ManualClock;
 use crate::inbox::reader::{Filter, Progress, Reader, Summary};
-use crate::inbox::{Claim, Inbox as _};
+use crate::inbox::{Claim, Inbox as _, Outlet};
 use crate::retry::Policy;
 
 /// How the handler ends.
@@ -64,13 +64,13 @@ async fn settled(end: End, retry: Policy) -> (Summary, chrono::DateTime<chrono::
     let clock = ManualClock::new();
     let inbox = open(&directory, 4096, &clock);
     append(&inbox, &clock, "t1", 1).await.unwrap();
-    let claim: Claim = inbox.claim(1).await.unwrap().remove(0);
+    let claim: Claim = inbox.claim(Outlet(0), 1).await.unwrap().remove(0);
     let desk = Arc::new(Desk {
         inbox: Arc::<crate::inbox::sqlite::SqliteInbox>::clone(&inbox),
-        handler: Arc::new(end),
+        callee: callee(end),
+        outlet: Outlet(0),
         clock: Arc::<ManualClock>::clone(&clock),
         options: Options {
-            concurrency: 1,
             attempt_timeout: Duration::from_secs(2),
             drain_timeout: Duration::ZERO,
             retry,

@@ -11,7 +11,9 @@ use tempfile::TempDir;
 
 use crate::beckn::action::Action;
 use crate::clock::Clock as _;
+use crate::dispatch::Callee;
 use crate::event::OrderEvent;
+use crate::handler::OrderEventHandler;
 use crate::inbox::contract::ManualClock;
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{Error, Inbox as _, Receipt, Record, Standing};
@@ -32,6 +34,17 @@ fn open(directory: &TempDir, tail_events: usize, clock: &Arc<ManualClock>) -> Ar
         ..Options::new(directory.path())
     };
     SqliteInbox::open(options, Arc::<ManualClock>::clone(clock)).unwrap()
+}
+
+/// Returns how a handler is called that may block, one event at a time.
+fn callee(handler: impl OrderEventHandler) -> Callee {
+    Callee {
+        name: "app".to_owned(),
+        handler: Arc::new(handler),
+        concurrency: 1,
+        rate_per_s: None,
+        may_block: true,
+    }
 }
 
 /// Appends the callback of the order `o<number>` in a transaction.

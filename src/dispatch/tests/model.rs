@@ -8,9 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{POLICY, append, open};
+use super::{POLICY, append, callee, open};
 use crate::clock::Clock as _;
-use crate::dispatch::{Dispatcher, Options};
+use crate::dispatch::{Callee, Dispatcher, Options};
 use crate::event::{EventId, OrderEvent};
 use crate::handler::{HandlerError, OrderEventHandler};
 use crate::inbox::contract::{ManualClock, cases};
@@ -198,14 +198,13 @@ impl Model {
             busy: Mutex::default(),
         };
         let options = Options {
-            concurrency: 3,
             attempt_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_millis(5),
             retry: POLICY,
         };
         let dispatcher = Dispatcher::start(
             Arc::<SqliteInbox>::clone(&inbox),
-            Arc::new(handler),
+            vec![Callee { concurrency: 3, ..callee(handler) }],
             Arc::<ManualClock>::clone(&self.clock),
             options,
         );

@@ -3,6 +3,7 @@
 //! Reading never waits for the writer nor stops it. There is no index on what the filters name:
 //! a list walks the narrow rows from the newest on, some 100 ms for 1,000,000 events.
 
+pub(crate) mod handlers;
 pub(crate) mod refusals;
 
 use std::collections::{HashMap, HashSet};

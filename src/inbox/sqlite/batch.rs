@@ -283,7 +283,7 @@ fn insert_rows(connection: &Connection, seq: i64, append: &Append) -> rusqlite::
         .prepare_cached(
             "INSERT INTO event VALUES
              (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-              ?19, ?20, ?21, ?22)",
+              ?19, ?20, ?21, ?22, ?23)",
         )?
         .execute(rusqlite::params![
             seq,
@@ -311,6 +311,7 @@ fn insert_rows(connection: &Connection, seq: i64, append: &Append) -> rusqlite::
                 Standing::Pending => 0,
                 Standing::Rejected => 1,
             },
+            context.domain,
         ])?;
     Ok(())
 }

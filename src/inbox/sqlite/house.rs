@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 
 use super::replays::{self, Round};
 use super::writer::{GivenUp, REOPEN_PAUSE, Writer, in_transaction};
-use super::{lock, packs, refusals};
+use super::{lock, packs, pauses, refusals};
 use crate::inbox::Error;
 use crate::words::Chain;
 
@@ -65,6 +65,7 @@ impl Writer {
             return Ok(false);
         }
         if due {
+            self.take_up_pauses()?;
             self.take_up_replays(now)?;
         }
         if !self.retention.is_due(now) {
@@ -99,7 +100,7 @@ impl Writer {
 
     fn take_up_replays(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
         self.unsure_replays.clear();
-        let requested = replays::requested(self.connection())?;
+        let requested = replays::requested(self.connection(), &self.options.outlets)?;
         if requested.is_empty() {
             return Ok(());
         }
@@ -112,6 +113,19 @@ impl Writer {
         }
         let pending = requested.iter().filter_map(|request| request.round).map(Round::pending);
         drop(self.shared.lanes.push(pending.collect(), self.last_seq, now));
+        Ok(())
+    }
+
+    fn take_up_pauses(&self) -> rusqlite::Result<()> {
+        let names = self.options.outlets.names();
+        let paused = pauses::paused(self.connection(), names)?;
+        for (name, paused) in self.shared.lanes.set_paused(names, paused) {
+            if paused {
+                tracing::warn!(handler = name, "paused handler `{name}`: its events wait");
+            } else {
+                tracing::info!(handler = name, "resumed handler `{name}`");
+            }
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::outcome::Outcome;
 use super::prints::Prints;
 use crate::beckn::action::Action;
 use crate::event::OrderEvent;
-use crate::inbox::{Error, Receipt, Record, Refusal};
+use crate::inbox::{Error, Outlet, Receipt, Record, Refusal};
 
 /// How long settlements alone wait for company, so that each does not cost a commit of its own.
 const COMPANY: Duration = Duration::from_millis(3);
@@ -28,6 +28,8 @@ pub(super) struct Append {
     pub(super) record: Record,
     pub(super) seller: String,
     pub(super) prints: Prints,
+    /// Where it goes.
+    pub(super) outlet: Outlet,
     pub(super) answer: oneshot::Sender<Result<Receipt, Error>>,
 }
 

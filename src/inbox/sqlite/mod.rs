@@ -8,7 +8,7 @@
 //! # Layout
 //! `mailbox` what callers ask of the writer · `writer` the thread · `batch` one commit · `window`
 //! and `packs` the duplicates · `lanes` what is pending, in which order · `pages` reading back ·
-//! `house` with `replays`, `retention`, `refusals` what the writer does between batches ·
+//! `house` with `replays`, `pauses`, `retention`, `refusals` what the writer does between batches ·
 //! `threads` how they start and end · `lock` the directory.
 //!
 //! # When it breaks
@@ -33,6 +33,7 @@ mod options;
 mod outcome;
 mod packs;
 pub(in crate::inbox) mod pages;
+mod pauses;
 mod prints;
 mod refusals;
 mod replays;
@@ -44,6 +45,8 @@ mod writer;
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod outlet_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -69,7 +72,9 @@ use self::prints::{Prints, Secret};
 use self::schema::Meta;
 use self::window::Window;
 use self::writer::Writer;
-use super::{Claim, Depth, Error, Inbox, Receipt, Record, Refusal, Settlement, TakeBack, Ticket};
+use super::{
+    Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Settlement, TakeBack, Ticket,
+};
 use crate::clock::Clock;
 use crate::event::OrderEvent;
 
@@ -122,6 +127,12 @@ impl SqliteInbox {
             check_small_file(&connection)?;
         }
         let secret = schema::secret(&connection).map_err(sqlite)?;
+        let handlers = options.outlets.names();
+        pauses::register(&connection, handlers).map_err(sqlite)?;
+        let paused = pauses::paused(&connection, handlers).map_err(sqlite)?;
+        for (name, _) in handlers.iter().zip(&paused).filter(|(_, paused)| **paused) {
+            tracing::warn!(handler = name, "handler `{name}` is paused: its events wait");
+        }
         schema::set_meta(&connection, Meta::Clean, 0).map_err(sqlite)?;
         let low_water = schema::meta(&connection, Meta::LowWater).map_err(sqlite)?.max(1);
         let log_end = connection
@@ -132,7 +143,7 @@ impl SqliteInbox {
         let (window, packed_to) =
             packs::load(&connection, window, micros, options.window_events).map_err(sqlite)?;
 
-        let start = Start { low_water, log_end, unclean };
+        let start = Start { low_water, log_end, unclean, paused };
         let shared = Arc::new(Shared {
             mailbox: Mailbox::new(mailbox::Limits {
                 appends: options.queue_limit,
@@ -140,7 +151,7 @@ impl SqliteInbox {
                 refusals: options.refusal_queue,
             }),
             lanes: Lanes::new(start, &options),
-            pages: Pages::new(file.clone()),
+            pages: Pages::new(file.clone(), options.outlets.clone()),
             clock,
             poll: options.poll,
             failed: watch::Sender::new(false),
@@ -221,13 +232,14 @@ impl SqliteInbox {
         }
         let seller = event.seller();
         let prints = Prints::of(&self.secret, &record, &event, &seller);
+        let outlet = self.options.outlets.of(&event.address());
         let (answer, receipt) = oneshot::channel();
-        shared.mailbox.append(Append { event, record, seller, prints, answer })?;
+        shared.mailbox.append(Append { event, record, seller, prints, outlet, answer })?;
         // The writer drops an answer only when it is abandoned.
         receipt.await.unwrap_or(Err(Error::Closed))
     }
 
-    async fn claim_events(&self, limit: usize) -> Result<Vec<Claim>, Error> {
+    async fn claim_events(&self, outlet: Outlet, limit: usize) -> Result<Vec<Claim>, Error> {
         let shared = &self.shared;
         loop {
             let mut woken = std::pin::pin!(shared.lanes.notified());
@@ -237,7 +249,7 @@ impl SqliteInbox {
                 return Err(error);
             }
             let now = shared.clock.now();
-            let look = shared.lanes.take(limit.max(1), now);
+            let look = shared.lanes.take(outlet, limit.max(1), now);
             let (next_at, held) = shared.hold(look);
             let mut woken_by = Some(woken);
             if !held.is_empty() {
@@ -325,8 +337,8 @@ impl Inbox for SqliteInbox {
         self.shared.mailbox.refuse(refusal);
     }
 
-    fn claim(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>> {
-        Box::pin(self.claim_events(limit))
+    fn claim(&self, outlet: Outlet, limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>> {
+        Box::pin(self.claim_events(outlet, limit))
     }
 
     fn settle(&self, claim: Claim, settlement: Settlement) {

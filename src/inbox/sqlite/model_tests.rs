@@ -14,7 +14,7 @@ use crate::clock::Clock as _;
 use crate::event::EventId;
 use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, cases};
 use crate::inbox::reader::{Replay, request_replay};
-use crate::inbox::{Claim, Inbox, Receipt, Settlement};
+use crate::inbox::{Claim, Inbox, Outlet, Receipt, Settlement};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -127,7 +127,8 @@ impl Model {
     }
 
     async fn claim(&mut self, limit: usize, patience: Duration) {
-        let Ok(claims) = tokio::time::timeout(patience, self.inbox.claim(limit)).await else {
+        let Ok(claims) = tokio::time::timeout(patience, self.inbox.claim(Outlet(0), limit)).await
+        else {
             return;
         };
         for claim in claims.unwrap() {

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::inbox::Outlets;
+
 /// The settings; the names are those of the section `inbox` of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// The directory of the inbox.
     pub(crate) path: PathBuf,
+    /// The handlers.
+    pub(crate) outlets: Outlets,
     /// How many appends one commit takes at most.
     pub(crate) batch_limit: usize,
     /// How many appends may wait for the writer.
@@ -52,6 +56,7 @@ impl Options {
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            outlets: Outlets::one("app"),
             batch_limit: 512,
             queue_limit: 8192,
             queue_bytes: 64 << 20,

@@ -15,7 +15,8 @@ use super::outcome::Progress;
 use super::schema;
 use crate::beckn::action::Action;
 use crate::beckn::callback::{Callback, Malformed};
-use crate::event::{EventId, Flag, Flags, OrderEvent};
+use crate::event::{Address, EventId, Flag, Flags, OrderEvent, UNVERIFIED};
+use crate::inbox::{Outlet, Outlets};
 use crate::words::{Sender, SubscriberId, Violation};
 
 /// How many pending events the loader takes at once.
@@ -76,13 +77,14 @@ impl ReadError {
 #[derive(Debug)]
 pub(super) struct Pages {
     path: PathBuf,
+    outlets: Outlets,
     connection: Mutex<Option<Connection>>,
 }
 
 impl Pages {
     /// Returns the pages of the file at `path`.
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, connection: Mutex::new(None) }
+    pub(super) fn new(path: PathBuf, outlets: Outlets) -> Self {
+        Self { path, outlets, connection: Mutex::new(None) }
     }
 
     fn with<T>(
@@ -114,12 +116,14 @@ impl Pages {
 
     /// Reads what is pending after `seq`; also returns how far the page reaches.
     pub(super) fn pending_after(&self, seq: i64) -> Result<(Vec<Pending>, i64), ReadError> {
-        self.with(|connection| pending_after(connection, seq).map_err(ReadError::Now))
+        let outlets = &self.outlets;
+        self.with(|connection| pending_after(connection, outlets, seq).map_err(ReadError::Now))
     }
 
     /// Reads the replays below `low_water` that are not settled.
     pub(super) fn open_replays(&self, low_water: i64) -> Result<Vec<Pending>, ReadError> {
-        self.with(|connection| open_replays(connection, low_water).map_err(ReadError::Now))
+        let outlets = &self.outlets;
+        self.with(|connection| open_replays(connection, outlets, low_water).map_err(ReadError::Now))
     }
 }
 
@@ -186,6 +190,7 @@ impl Stored {
 /// Reads what is pending after `seq`; also returns how far the page reaches.
 pub(super) fn pending_after(
     connection: &Connection,
+    outlets: &Outlets,
     seq: i64,
 ) -> rusqlite::Result<(Vec<Pending>, i64)> {
     // One snapshot for both questions: the end of the log and the page.
@@ -195,30 +200,53 @@ pub(super) fn pending_after(
         .query_row([], |row| row.get(0))?;
     let page = snapshot
         .prepare_cached(
-            "SELECT e.seq, e.lane, d.replay, d.attempts, d.first_attempt_at, d.next_at, d.marks
+            "SELECT e.seq, e.lane, d.replay, d.attempts, d.first_attempt_at, d.next_at, d.marks,
+             e.action, e.domain, e.bap_id, e.seller
              FROM event e LEFT JOIN delivery d USING (seq)
              WHERE e.seq > ?1 AND (d.state = 0 OR (d.seq IS NULL AND e.standing = 0))
              ORDER BY e.seq LIMIT ?2",
         )?
-        .query_map((seq, PAGE_EVENTS), read_pending)?
+        .query_map((seq, PAGE_EVENTS), |row| read_pending(row, outlets))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let whole = i64::try_from(page.len()).is_ok_and(|count| count < PAGE_EVENTS);
     let scanned_to = if whole { log_end } else { page.last().map_or(log_end, |last| last.seq) };
     Ok((page, scanned_to))
 }
 
-fn open_replays(connection: &Connection, low_water: i64) -> rusqlite::Result<Vec<Pending>> {
+fn open_replays(
+    connection: &Connection,
+    outlets: &Outlets,
+    low_water: i64,
+) -> rusqlite::Result<Vec<Pending>> {
     connection
         .prepare_cached(
-            "SELECT e.seq, e.lane, d.replay, d.attempts, d.first_attempt_at, d.next_at, d.marks
+            "SELECT e.seq, e.lane, d.replay, d.attempts, d.first_attempt_at, d.next_at, d.marks,
+             e.action, e.domain, e.bap_id, e.seller
              FROM open_replay r JOIN event e USING (seq) JOIN delivery d USING (seq)
              WHERE r.seq < ?1 AND d.state = 0 ORDER BY r.seq",
         )?
-        .query_map([low_water], read_pending)?
+        .query_map([low_water], |row| read_pending(row, outlets))?
         .collect()
 }
 
-fn read_pending(row: &Row<'_>) -> rusqlite::Result<Pending> {
+/// Returns where the event of a row goes, whose columns from `first` on are action, domain, `bap_id`
+/// and seller.
+pub(super) fn outlet(row: &Row<'_>, first: usize, outlets: &Outlets) -> rusqlite::Result<Outlet> {
+    // What is no text was not written by us: such an event goes where no route leads.
+    let text = |column: usize| -> rusqlite::Result<Option<&str>> {
+        Ok(row.get_ref(first + column)?.as_str_or_null().unwrap_or(None))
+    };
+    let seller = text(3)?;
+    let bpp_id = seller.map(|seller| seller.strip_prefix(UNVERIFIED).unwrap_or(seller));
+    Ok(outlets.of(&Address {
+        action: text(0)?.unwrap_or_default(),
+        domain: text(1)?,
+        bap_id: text(2)?,
+        bpp_id: bpp_id.filter(|id| !id.is_empty()),
+    }))
+}
+
+fn read_pending(row: &Row<'_>, outlets: &Outlets) -> rusqlite::Result<Pending> {
     let at = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(time));
     let progress = match row.get::<_, Option<u32>>(2)? {
         None => None,
@@ -234,6 +262,7 @@ fn read_pending(row: &Row<'_>) -> rusqlite::Result<Pending> {
     Ok(Pending {
         seq: row.get(0)?,
         lane: row.get::<_, i64>(1)?.cast_unsigned(),
+        outlet: outlet(row, 7, outlets)?,
         event: None,
         progress,
     })

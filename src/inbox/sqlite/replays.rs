@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::lanes::Pending;
 use super::outcome::{Progress, State};
+use crate::inbox::{Outlet, Outlets};
 
 /// How many requests one look takes up.
 const LIMIT: i64 = 256;
@@ -13,6 +14,7 @@ const LIMIT: i64 = 256;
 pub(super) struct Round {
     seq: i64,
     lane: u64,
+    outlet: Outlet,
     replay: u32,
 }
 
@@ -20,7 +22,13 @@ impl Round {
     /// Returns what the lanes are told.
     pub(super) fn pending(self) -> Pending {
         let progress = Progress { replay: self.replay, innocent: true, ..Progress::default() };
-        Pending { seq: self.seq, lane: self.lane, event: None, progress: Some(progress) }
+        Pending {
+            seq: self.seq,
+            lane: self.lane,
+            outlet: self.outlet,
+            event: None,
+            progress: Some(progress),
+        }
     }
 }
 
@@ -33,10 +41,14 @@ pub(super) struct Request {
 }
 
 /// Reads the requests that wait.
-pub(super) fn requested(connection: &Connection) -> rusqlite::Result<Vec<Request>> {
+pub(super) fn requested(
+    connection: &Connection,
+    outlets: &Outlets,
+) -> rusqlite::Result<Vec<Request>> {
     connection
         .prepare_cached(
-            "SELECT r.seq, e.lane, e.standing, d.state, d.replay FROM replay_request r
+            "SELECT r.seq, e.lane, e.standing, d.state, d.replay,
+             e.action, e.domain, e.bap_id, e.seller FROM replay_request r
              LEFT JOIN event e USING (seq) LEFT JOIN delivery d USING (seq)
              ORDER BY r.requested_at, r.seq LIMIT ?1",
         )?
@@ -49,9 +61,11 @@ pub(super) fn requested(connection: &Connection) -> rusqlite::Result<Vec<Request
                 Some(state) => state != State::Pending.number(),
             };
             let replay = row.get::<_, Option<u32>>(4)?.unwrap_or(0) + 1;
+            let outlet = super::pages::outlet(row, 5, outlets)?;
             let round = lane.filter(|_| settled).map(|lane| Round {
                 seq,
                 lane: lane.cast_unsigned(),
+                outlet,
                 replay,
             });
             Ok(Request { seq, round })

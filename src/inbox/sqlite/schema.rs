@@ -21,7 +21,7 @@ const APPLICATION_ID: i32 = 0x4252_4978;
 
 /// Each step takes a file from the version that is its index to the next; a step that was
 /// released is never changed.
-const STEPS: [&str; 1] = [include_str!("v1.sql")];
+const STEPS: [&str; 2] = [include_str!("v1.sql"), include_str!("v2.sql")];
 
 /// How long a statement waits for a lock of another process.
 pub(in crate::inbox) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -210,12 +210,44 @@ pub(super) fn secret(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
 mod tests {
     use rusqlite::Connection;
 
-    use super::use_write_ahead_log;
+    use super::{FILE, STEPS, open_writer, prepare_new_file, use_write_ahead_log};
     use crate::inbox::sqlite::open_error::OpenError;
 
     #[test]
     fn a_file_that_cannot_have_a_write_ahead_log_is_refused() {
         let error = use_write_ahead_log(&Connection::open_in_memory().unwrap()).unwrap_err();
         assert!(matches!(error, OpenError::NoWriteAheadLog { ref mode } if mode == "memory"));
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_gets_the_domains_of_what_waits() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(FILE);
+        let old = Connection::open(&file).unwrap();
+        prepare_new_file(&old).unwrap();
+        old.execute_batch(&format!("{}; PRAGMA user_version = 1;", STEPS[0])).unwrap();
+        let bodies =
+            [r#"{"context":{"domain":"settled"}}"#, r#"{"context":{"domain":"waits"}}"#, "{,}"];
+        for (seq, body) in (1..).zip(bodies) {
+            old.execute("INSERT INTO body VALUES (?1, ?2)", (seq, body.as_bytes())).unwrap();
+            old.execute(
+                "INSERT INTO event SELECT ?1, x'', 'on_status', 's', 0, NULL, NULL, NULL, NULL, NULL,
+                 0, 0, NULL, NULL, NULL, NULL, NULL, x'', NULL, x'', 7, 0",
+                [seq],
+            )
+            .unwrap();
+        }
+        old.execute("INSERT INTO meta VALUES ('low_water', 2)", []).unwrap();
+        drop(old);
+        let connection = open_writer(&file).unwrap();
+        let domains: Vec<Option<String>> = connection
+            .prepare("SELECT domain FROM event ORDER BY seq")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(domains, [None, Some("waits".to_owned()), None]);
+        assert_eq!(super::version_of(&connection).unwrap(), STEPS.len());
     }
 }

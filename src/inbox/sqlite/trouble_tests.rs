@@ -14,7 +14,7 @@ use crate::event::Flag;
 use crate::inbox::contract::{ManualClock, SAMPLE, Sample, new_id};
 use crate::inbox::reader::refusals::RefusalFilter;
 use crate::inbox::reader::{Reader, request_replay};
-use crate::inbox::{Error, Inbox, Settlement, Standing};
+use crate::inbox::{Error, Inbox, Outlet, Settlement, Standing};
 
 #[tokio::test]
 async fn a_rejected_body_that_is_no_json_can_be_replayed() {
@@ -60,7 +60,7 @@ async fn a_panic_of_the_writer_ends_the_inbox_and_nobody_waits_for_it() {
     let (inbox, bench) = open(&options(&directory), &ManualClock::new());
     inbox.shared.faults.plant(Fault::Panic);
     let everyone = async {
-        let (receipt, claims) = tokio::join!(bench.append(SAMPLE), inbox.claim(1));
+        let (receipt, claims) = tokio::join!(bench.append(SAMPLE), inbox.claim(Outlet(0), 1));
         receipt.unwrap_err();
         claims.unwrap_err();
         inbox.failed().await;
@@ -81,11 +81,14 @@ async fn an_event_that_cannot_be_read_now_waits_and_the_others_do_not() {
     let stuck = new_id(bench.append(SAMPLE).await);
     let whole = new_id(bench.append(Sample { transaction: Some("t2"), ..SAMPLE }).await);
     let shared = &inbox.shared;
-    let (_, held) = shared.hold(shared.lanes.take(1, clock.now()));
+    let (_, held) = shared.hold(shared.lanes.take(Outlet(0), 1, clock.now()));
     assert!(claims(held, |_| Err(ReadError::Now(io_error()))).claims.is_empty());
     let claim = bench.claim(1).await.remove(0);
     assert_eq!(claim.event().id, whole, "the lane behind is handed out");
-    assert!(shared.lanes.take(1, clock.now()).taken.is_empty(), "it is not tried before a poll");
+    assert!(
+        shared.lanes.take(Outlet(0), 1, clock.now()).taken.is_empty(),
+        "it is not tried before a poll"
+    );
     clock.advance(5);
     assert_eq!(bench.claim(1).await[0].event().id, stuck);
 }
@@ -99,7 +102,7 @@ async fn an_event_that_makes_reading_panic_is_a_dead_letter_alone() {
     let culprit = new_id(bench.append(SAMPLE).await);
     let whole = new_id(bench.append(Sample { transaction: Some("t2"), ..SAMPLE }).await);
     let shared = &inbox.shared;
-    let (_, held) = shared.hold(shared.lanes.take(2, clock.now()));
+    let (_, held) = shared.hold(shared.lanes.take(Outlet(0), 2, clock.now()));
     let handed_out = claims(held, |seq| {
         assert!(seq != 1, "a panic that a test planted");
         shared.pages.event(seq)
@@ -122,7 +125,7 @@ async fn no_event_waits_longer_than_the_longest_wait_whatever_the_clock_did() {
         let at = clock.now() + TimeDelta::days(1);
         inbox.settle(claim, Settlement::Retry { at, error: "no".to_owned() });
     };
-    let none_now = || inbox.shared.lanes.take(1, clock.now()).taken.is_empty();
+    let none_now = || inbox.shared.lanes.take(Outlet(0), 1, clock.now()).taken.is_empty();
     bench.append(SAMPLE).await.unwrap();
     retry_tomorrow(bench.claim(1).await.remove(0));
     clock.advance(900);

@@ -179,10 +179,10 @@ impl Writer {
                 Decision::Duplicate { of } => Receipt::Duplicate { of },
                 Decision::DuplicateInBatch { of } => Receipt::Duplicate { of: ids[of] },
             };
-            let Append { event, record, prints, answer, .. } = append;
+            let Append { event, record, prints, outlet, answer, .. } = append;
             if let (Decision::New { seq }, Standing::Pending) = (*decision, record.standing) {
                 let event = Some(event);
-                pending.push(Pending { seq, lane: prints.lane, event, progress: None });
+                pending.push(Pending { seq, lane: prints.lane, outlet, event, progress: None });
             }
             answers.push((answer, receipt));
         }
@@ -262,7 +262,8 @@ impl Writer {
         let mut pending = replays::kept(self.connection(), &self.unsure_replays).map_err(sqlite)?;
         if let Some(known_to) = lanes.known_to(self.last_seq) {
             let (page, _) =
-                super::pages::pending_after(self.connection(), known_to).map_err(sqlite)?;
+                super::pages::pending_after(self.connection(), &self.options.outlets, known_to)
+                    .map_err(sqlite)?;
             pending.extend(page);
         }
         drop(lanes.push(pending, self.last_seq, now));

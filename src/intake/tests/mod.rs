@@ -25,7 +25,7 @@ use crate::event::EventId;
 use crate::inbox::contract::ManualClock;
 use crate::inbox::reader::{Detail, Reader};
 use crate::inbox::sqlite::{Options, SqliteInbox};
-use crate::inbox::{Claim, Inbox as _, Receipt};
+use crate::inbox::{Claim, Inbox as _, Outlet, Receipt};
 use crate::registry::{self, Keys};
 use crate::rules::Rules;
 use crate::signature::Window;
@@ -98,12 +98,13 @@ impl Bench {
 
     /// Claims the next event; waits for it, at most a while.
     async fn claim(&self) -> Claim {
-        let claims = tokio::time::timeout(Duration::from_secs(20), self.inbox.claim(1)).await;
+        let claims =
+            tokio::time::timeout(Duration::from_secs(20), self.inbox.claim(Outlet(0), 1)).await;
         claims.expect("there is something to claim").unwrap().remove(0)
     }
 
     fn hands_out_nothing(&self) -> bool {
-        self.inbox.claim(1).now_or_never().is_none()
+        self.inbox.claim(Outlet(0), 1).now_or_never().is_none()
     }
 }
 

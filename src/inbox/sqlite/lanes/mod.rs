@@ -15,18 +15,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use self::state::{Place, State};
+use self::state::{End, Round, State};
 use super::Options;
 use super::low_water::LowWater;
 use super::outcome::{Outcome, Progress};
 use crate::event::OrderEvent;
-use crate::inbox::{Settlement, Ticket};
+use crate::inbox::{Outlet, Settlement, Ticket};
 
 /// An event that became pending.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) seq: i64,
     pub(super) lane: u64,
+    pub(super) outlet: Outlet,
     /// `None` for what was read from the disk, or does not fit into the tail.
     pub(super) event: Option<Box<OrderEvent>>,
     pub(super) progress: Option<Progress>,
@@ -82,12 +83,14 @@ pub(super) struct Lanes {
 }
 
 /// Where a start begins.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) low_water: i64,
     pub(super) log_end: i64,
     /// Whether the last process ended without closing the inbox.
     pub(super) unclean: bool,
+    /// Which handlers are paused, in the order of their places.
+    pub(super) paused: Vec<bool>,
 }
 
 impl Lanes {
@@ -95,7 +98,8 @@ impl Lanes {
     pub(super) fn new(start: Start, options: &Options) -> Self {
         let state = State {
             lanes: HashMap::new(),
-            ready: VecDeque::new(),
+            ready: vec![VecDeque::new(); start.paused.len()],
+            paused: start.paused,
             waiting: BTreeSet::new(),
             progress: HashMap::new(),
             tail: HashMap::new(),
@@ -141,6 +145,30 @@ impl Lanes {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.wake();
+    }
+
+    /// Pauses and resumes handlers; returns those that changed.
+    pub(super) fn set_paused<'a>(
+        &self,
+        names: &'a [String],
+        paused: Vec<bool>,
+    ) -> Vec<(&'a String, bool)> {
+        let mut state = self.lock();
+        let pairs = names.iter().zip(paused.iter().zip(&state.paused));
+        let changed: Vec<_> =
+            pairs.filter(|(_, (is, was))| is != was).map(|(name, (is, _))| (name, *is)).collect();
+        state.paused = paused;
+        drop(state);
+        if !changed.is_empty() {
+            self.wake();
+        }
+        changed
+    }
+
+    /// Returns whether a handler is paused.
+    #[cfg(test)]
+    pub(super) fn is_paused(&self, outlet: Outlet) -> bool {
+        self.lock().is_paused(outlet)
     }
 
     /// Returns how many rounds are not durably settled.
@@ -235,7 +263,7 @@ impl Lanes {
         pending: Pending,
         now: DateTime<Utc>,
     ) -> Option<Box<OrderEvent>> {
-        let Pending { seq, lane, event, progress } = pending;
+        let Pending { seq, lane, outlet, event, progress } = pending;
         if progress.is_none_or(|progress| progress.replay == 0) {
             state.low_water.insert(seq);
         }
@@ -245,7 +273,7 @@ impl Lanes {
         let spare = event.and_then(|event| self.keep(state, seq, event));
         state.unsettled += 1;
         let rounds = &mut state.lanes.entry(lane).or_default().rounds;
-        rounds.push_back(seq);
+        rounds.push_back(Round { seq, outlet });
         if rounds.len() == 1 {
             state.arm(lane, now);
         }
@@ -262,16 +290,16 @@ impl Lanes {
         state.tail.insert(seq, event)
     }
 
-    /// Takes up to `limit` heads of lanes.
-    pub(super) fn take(&self, limit: usize, now: DateTime<Utc>) -> Look {
+    /// Takes up to `limit` heads of lanes that are for this handler.
+    pub(super) fn take(&self, outlet: Outlet, limit: usize, now: DateTime<Utc>) -> Look {
         let mut look = Look::default();
         let mut state = self.lock();
-        if state.closed {
+        if state.closed || state.is_paused(outlet) {
             return look;
         }
         state.promote(now);
         while look.taken.len() < limit {
-            let Some(lane) = state.ready.pop_front() else { break };
+            let Some(lane) = state.ready_for(outlet).pop_front() else { break };
             state.take_head(lane, now, &mut look);
         }
         look.next_at = state.waiting.first().map(|(at, _)| *at);
@@ -324,8 +352,7 @@ impl Lanes {
         }
         state.unmark(ticket.seq.0, write);
         state.release_alone(ticket.seq.0);
-        state.set_place(ticket.lane, Place::Ready);
-        state.ready.push_front(ticket.lane);
+        state.make_ready(ticket.lane, End::Front);
         drop(state);
         self.wake();
     }

@@ -8,7 +8,7 @@ use super::{Look, Taken, Waits, weight};
 use crate::event::OrderEvent;
 use crate::inbox::sqlite::low_water::LowWater;
 use crate::inbox::sqlite::outcome::{Outcome, Progress};
-use crate::inbox::{Settlement, Ticket};
+use crate::inbox::{Outlet, Settlement, Ticket};
 
 /// How often a process may end while an event is out before the event is given up.
 const MARKS_LIMIT: u32 = 3;
@@ -19,7 +19,9 @@ const ENDED_THE_PROCESS: &str = "its attempts ended the process three times";
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) lanes: HashMap<u64, Lane>,
-    pub(super) ready: VecDeque<u64>,
+    /// The lanes whose head can go out, by the handler that it is for.
+    pub(super) ready: Vec<VecDeque<u64>>,
+    pub(super) paused: Vec<bool>,
     pub(super) waiting: BTreeSet<(DateTime<Utc>, u64)>,
     /// What differs from a first round without an attempt.
     pub(super) progress: HashMap<i64, Progress>,
@@ -42,9 +44,23 @@ pub(super) struct State {
     pub(super) longest_wait: TimeDelta,
 }
 
+/// An event of a lane, and the handler that it is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    pub(super) seq: i64,
+    pub(super) outlet: Outlet,
+}
+
+/// Where a lane is put among those that are ready.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    Front,
+    Back,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    pub(super) rounds: VecDeque<i64>,
+    pub(super) rounds: VecDeque<Round>,
     pub(super) place: Place,
 }
 
@@ -60,6 +76,28 @@ pub(super) enum Place {
 }
 
 impl State {
+    /// Returns whether an operator wants nothing to go to a handler.
+    pub(super) fn is_paused(&self, outlet: Outlet) -> bool {
+        self.paused.get(usize::from(outlet.0)).is_none_or(|paused| *paused)
+    }
+
+    /// Returns the lanes that are ready for a handler.
+    pub(super) fn ready_for(&mut self, outlet: Outlet) -> &mut VecDeque<u64> {
+        &mut self.ready[usize::from(outlet.0)]
+    }
+
+    /// Puts a lane that is not empty where its handler finds it.
+    pub(super) fn make_ready(&mut self, lane: u64, end: End) {
+        let Some(head) = self.lanes.get(&lane).and_then(|lane| lane.rounds.front().copied()) else {
+            return;
+        };
+        match end {
+            End::Front => self.ready_for(head.outlet).push_front(lane),
+            End::Back => self.ready_for(head.outlet).push_back(lane),
+        }
+        self.set_place(lane, Place::Ready);
+    }
+
     pub(super) fn set_place(&mut self, lane: u64, place: Place) {
         if let Some(lane) = self.lanes.get_mut(&lane) {
             lane.place = place;
@@ -81,12 +119,11 @@ impl State {
             self.lanes.remove(&lane);
             return;
         };
-        let next_at = self.progress.get(head).and_then(|progress| progress.next_at);
+        let next_at = self.progress.get(&head.seq).and_then(|progress| progress.next_at);
         if let Some(at) = next_at.filter(|at| *at > now) {
             self.wait_until(lane, Waits { now, at });
         } else {
-            self.ready.push_back(lane);
-            self.set_place(lane, Place::Ready);
+            self.make_ready(lane, End::Back);
         }
     }
 
@@ -107,16 +144,14 @@ impl State {
         }
         while let Some((at, lane)) = self.waiting.first().copied().filter(|(at, _)| *at <= now) {
             self.waiting.remove(&(at, lane));
-            self.ready.push_back(lane);
-            self.set_place(lane, Place::Ready);
+            self.make_ready(lane, End::Back);
         }
     }
 
     /// Takes the head of a ready lane, unless it must wait or is given up.
     pub(super) fn take_head(&mut self, lane: u64, now: DateTime<Utc>, look: &mut Look) {
-        let Some(seq) = self.lanes.get(&lane).and_then(|lane| lane.rounds.front()).copied() else {
-            return;
-        };
+        let head = self.lanes.get(&lane).and_then(|lane| lane.rounds.front());
+        let Some(Round { seq, .. }) = head.copied() else { return };
         let ticket = Ticket { seq: crate::inbox::Seq(seq), lane };
         let mut progress = self.progress.get(&seq).copied().unwrap_or_default();
         let suspect = seq <= self.suspects_to && !progress.innocent;
@@ -157,7 +192,11 @@ impl State {
     pub(super) fn pop_head(&mut self, ticket: Ticket) {
         if let Some(lane) = self.lanes.get_mut(&ticket.lane) {
             let head = lane.rounds.pop_front();
-            debug_assert_eq!(head, Some(ticket.seq.0), "only the head of a lane is out");
+            debug_assert_eq!(
+                head.map(|head| head.seq),
+                Some(ticket.seq.0),
+                "only the head of a lane is out"
+            );
             // An idle lane would keep the room of its longest queue.
             if lane.rounds.is_empty() {
                 lane.rounds.shrink_to_fit();
@@ -172,8 +211,7 @@ impl State {
         }
         self.alone = None;
         if let Some(lane) = self.waiting_for_alone.pop_front() {
-            self.ready.push_back(lane);
-            self.set_place(lane, Place::Ready);
+            self.make_ready(lane, End::Back);
         }
     }
 }

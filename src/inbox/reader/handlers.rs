@@ -1,0 +1,58 @@
+//! The handlers of an inbox, and the wish of an operator that one of them gets nothing for now.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::{Error, Reader, existing};
+use crate::inbox::sqlite::pages::time;
+use crate::inbox::sqlite::schema;
+
+/// A handler that the last start named, or that is still paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownHandler {
+    /// Its name.
+    pub(crate) name: String,
+    /// Since when it is paused.
+    pub(crate) paused_at: Option<DateTime<Utc>>,
+}
+
+impl Reader {
+    /// Returns the handlers, by name.
+    pub(crate) fn handlers(&self) -> Result<Vec<KnownHandler>, Error> {
+        let read = || {
+            self.connection
+                .prepare("SELECT name, paused_at FROM handler ORDER BY name")?
+                .query_map([], |row| {
+                    let paused_at: Option<i64> = row.get(1)?;
+                    Ok(KnownHandler { name: row.get(0)?, paused_at: paused_at.map(time) })
+                })?
+                .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(Error::Read)
+    }
+}
+
+/// Pauses handlers from `now` on, or resumes them for `None`; those that are paused keep their
+/// time. Each of `names` has to be one of [`Reader::handlers`]. The process that has the inbox
+/// takes it up at its next look; without one, the next that opens it does.
+pub(crate) fn set_paused(
+    directory: &Path,
+    names: &[String],
+    now: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let connection = schema::open_requester(&existing(directory)?).map_err(Error::Open)?;
+    let write = || {
+        let transaction = connection.unchecked_transaction()?;
+        for name in names {
+            let now = now.map(|now| now.timestamp_micros());
+            transaction.execute(
+                "UPDATE handler SET paused_at = CASE WHEN ?2 IS NULL THEN NULL
+                 ELSE coalesce(paused_at, ?2) END WHERE name = ?1",
+                (name, now),
+            )?;
+        }
+        transaction.commit()
+    };
+    write().map_err(Error::Request)
+}

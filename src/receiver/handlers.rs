@@ -1,0 +1,155 @@
+//! Makes the handlers that the settings name, and finds out which event goes to which.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::config::{Config, Handler, HandlerKind};
+use crate::dispatch::Callee;
+use crate::event::Address;
+use crate::handler::ErasedHandler;
+use crate::handlers::print::Print;
+use crate::inbox::{Outlet, Outlets};
+use crate::routes::{Routes, UnknownHandler};
+
+/// The handler that is there without being named.
+pub(crate) const PRINT: &str = "print";
+
+/// Why the handlers cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandlersError {
+    /// The settings lead to a handler that there is not.
+    #[error(transparent)]
+    Unknown(#[from] UnknownHandler),
+    /// The program and the settings both have a handler of this name.
+    #[error("handlers.{name}: the program has a handler of this name, too")]
+    Twice {
+        /// The name.
+        name: String,
+    },
+    /// The program gives one handler for everything, and the settings send events elsewhere.
+    #[error(
+        "the program starts with one handler for every event, and {setting} leads to others: leave \
+         it out, or start with `start_configured`"
+    )]
+    Routed {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// This program was built without a handler of this kind.
+    #[error(
+        "handlers.{name}: this program was built without `{kind}`: build it with the cargo feature \
+         `{kind}`"
+    )]
+    NotBuilt {
+        /// The handler's name.
+        name: String,
+        /// Its kind, which is the feature's name, too.
+        kind: &'static str,
+    },
+    /// A handler cannot be opened with its settings.
+    #[error("handlers.{name}: {why}")]
+    Open {
+        /// The handler's name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A handler of the program's own, by its name.
+pub(super) type Own = (String, Arc<dyn ErasedHandler>);
+
+/// Where events go.
+#[derive(Debug)]
+pub(super) struct Destinations {
+    /// What the inbox has to know of them.
+    pub(super) outlets: Outlets,
+    /// How they are called, in the same order.
+    pub(super) callees: Vec<Callee>,
+}
+
+/// Sends every event to one handler of the program's.
+pub(super) fn one(
+    config: &Config,
+    handler: Arc<dyn ErasedHandler>,
+) -> Result<Destinations, HandlersError> {
+    if !config.routes.is_empty() {
+        return Err(HandlersError::Routed { setting: "routes" });
+    }
+    if config.dispatch.handler != PRINT {
+        return Err(HandlersError::Routed { setting: "dispatch.handler" });
+    }
+    let name = "app".to_owned();
+    Ok(Destinations {
+        outlets: Outlets::new(vec![name.clone()], |_| Outlet(0)),
+        callees: vec![callee(config, name, handler, true)],
+    })
+}
+
+/// Sends each event where the settings say.
+pub(super) fn configured(config: &Config, own: &[Own]) -> Result<Destinations, HandlersError> {
+    if let Some((name, _)) = own.iter().find(|(name, _)| config.handlers.contains_key(name)) {
+        return Err(HandlersError::Twice { name: name.clone() });
+    }
+    let known: Vec<&str> = names(config).chain(own.iter().map(|(name, _)| name.as_str())).collect();
+    let routes = Routes::new(config, &known)?;
+    for name in known.iter().filter(|name| **name != PRINT) {
+        if !routes.handlers().iter().any(|used| used == name) {
+            tracing::warn!(handler = name, "no route leads to handler `{name}`, nor is it default");
+        }
+    }
+    let callees = routes.handlers().iter().map(|name| find(config, own, name));
+    let callees = callees.collect::<Result<Vec<_>, _>>()?;
+    let names = routes.handlers().to_vec();
+    let choose = move |address: &Address<'_>| {
+        // Each is named in the settings, which have at most a few hundred.
+        Outlet(u16::try_from(routes.choose(address)).unwrap_or(0))
+    };
+    Ok(Destinations { outlets: Outlets::new(names, choose), callees })
+}
+
+/// Returns the names of the handlers that the settings have.
+pub(crate) fn names(config: &Config) -> impl Iterator<Item = &str> {
+    let unnamed = (!config.handlers.contains_key(PRINT)).then_some(PRINT);
+    unnamed.into_iter().chain(config.handlers.keys().map(String::as_str))
+}
+
+fn find(config: &Config, own: &[Own], name: &str) -> Result<Callee, HandlersError> {
+    if let Some((_, handler)) = own.iter().find(|(known, _)| known == name) {
+        return Ok(callee(config, name.to_owned(), Arc::clone(handler), true));
+    }
+    let Some(settings) = config.handlers.get(name) else {
+        return Ok(callee(config, name.to_owned(), Arc::new(Print::default()), true));
+    };
+    let Handler { concurrency, rate_per_s, kind, .. } = settings;
+    let handler = open(name, kind)?;
+    // Standard output may be a pipe that nobody reads; the others wait for the network only.
+    let may_block = matches!(kind, HandlerKind::Print);
+    let mut callee = callee(config, name.to_owned(), handler, may_block);
+    if *concurrency > 0 {
+        callee.concurrency = *concurrency;
+    }
+    callee.rate_per_s = NonZeroU32::new(*rate_per_s);
+    Ok(callee)
+}
+
+fn callee(
+    config: &Config,
+    name: String,
+    handler: Arc<dyn ErasedHandler>,
+    may_block: bool,
+) -> Callee {
+    let concurrency = config.dispatch.concurrency;
+    Callee { name, handler, concurrency, rate_per_s: None, may_block }
+}
+
+/// Opens the ready-made handler of a kind.
+fn open(name: &str, kind: &HandlerKind) -> Result<Arc<dyn ErasedHandler>, HandlersError> {
+    match kind {
+        HandlerKind::Print => Ok(Arc::new(Print::default())),
+        HandlerKind::Forward(_) | HandlerKind::JetStream(_) | HandlerKind::RabbitMq(_) => {
+            Err(HandlersError::NotBuilt { name: name.to_owned(), kind: kind.as_str() })
+        }
+    }
+}
