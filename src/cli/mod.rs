@@ -11,10 +11,12 @@ mod check;
 mod dev;
 mod edit;
 mod events;
+mod handlers;
 mod health;
 mod input;
 mod keygen;
 mod posting;
+mod route;
 mod seller;
 mod seller_file;
 mod send;
@@ -35,6 +37,7 @@ use crate::inbox::reader;
 use crate::receiver::StartError;
 use crate::receiver::keys::KeysError;
 use crate::receiver::load::LoadError;
+use crate::routes::UnknownHandler;
 
 /// The settings file that is looked for when none is named.
 const SETTINGS_FILE: &str = "config.toml";
@@ -84,6 +87,14 @@ enum Command {
     Refusals(events::Refusals),
     /// Hand events over again, done or dead
     Replay(events::Replay),
+    /// List the handlers, and since when one is paused
+    Handlers(handlers::List),
+    /// Hand nothing more to a handler, while callbacks are still ACKed
+    Pause(handlers::Names),
+    /// Hand events to a paused handler again
+    Resume(handlers::Names),
+    /// Say which handler takes which events, and why
+    Route(route::Arguments),
     /// Post a callback as a seller app would: signed, repeated, or broken on purpose
     Trigger(Box<trigger::Arguments>),
     /// Post captured callbacks from files, repaired and signed
@@ -162,6 +173,10 @@ fn obey_with(config: Config, command: Command) -> Result<ExitCode, Failure> {
         Command::DeadLetters(arguments) => events::dead_letters(&config, &arguments),
         Command::Refusals(arguments) => events::refusals(&config, &arguments),
         Command::Replay(arguments) => events::replay(&config, &arguments),
+        Command::Handlers(arguments) => handlers::list(&config, &arguments),
+        Command::Pause(arguments) => handlers::pause(&config, &arguments),
+        Command::Resume(arguments) => handlers::resume(&config, &arguments),
+        Command::Route(arguments) => route::run(&config, &arguments),
         Command::Send(arguments) => send::run(&config, &arguments),
         Command::Health(arguments) => health::run(&config, &arguments),
         Command::Sign(arguments) => sign::run(&config, &arguments),
@@ -192,6 +207,7 @@ fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
         || failure.is::<LoadError>()
         || failure.is::<Exposed>()
         || failure.is::<KeysError>()
+        || failure.is::<UnknownHandler>()
         || failure.is::<Mistake>()
 }
 

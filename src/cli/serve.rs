@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use super::Failure;
 use crate::config::{Config, LogFormat, SignatureMode};
 use crate::log::start_log;
+use crate::receiver::handlers::names;
 use crate::receiver::{Receiver, Server, shutdown_signal};
+use crate::routes::Routes;
 
 pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
     start_log(&config)?;
@@ -15,8 +17,10 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
         runtime.worker_threads(config.server.worker_threads);
     }
     let runtime = runtime.enable_all().build()?;
+    let known: Vec<&str> = names(&config).collect();
+    let handlers = Routes::new(&config, &known)?.handlers().join(", ");
     let mode = config.signature.mode;
-    runtime.block_on(serve(config, |server, data| greet(server, data, mode)))
+    runtime.block_on(serve(config, |server, data| greet(server, data, &handlers, mode)))
 }
 
 /// Serves until a signal. `open` does what has to be done before it is ready, and returns what the
@@ -43,7 +47,12 @@ pub(super) async fn serve(
 }
 
 /// Says where it listens, where the data lies, and what to try; for the person who started it.
-fn greet(server: &Server, data: &Path, mode: SignatureMode) -> std::io::Result<String> {
+fn greet(
+    server: &Server,
+    data: &Path,
+    handlers: &str,
+    mode: SignatureMode,
+) -> std::io::Result<String> {
     let callbacks = server.callbacks_address()?;
     let operations = server.operations_address()?;
     let data = data.display();
@@ -56,6 +65,7 @@ fn greet(server: &Server, data: &Path, mode: SignatureMode) -> std::io::Result<S
         "callbacks   http://{callbacks}/on_status, /on_update, /on_track, …\n\
          operations  http://{operations}/livez, /readyz\n\
          inbox       {data}\n\
+         handlers    {handlers}\n\
          signatures  {}\n{}",
         mode.as_str(),
         if mode == SignatureMode::Required { "" } else { &unsigned }

@@ -113,6 +113,21 @@ impl TestReceiver {
     ) -> Self {
         let config = config(directory.path(), settings);
         let receiver = touch(Receiver::builder(config)).start(handler).await.unwrap();
+        Self::serve(directory, receiver).await
+    }
+
+    /// Starts one with the handlers that the settings name, and those that are added.
+    pub(crate) async fn start_configured(
+        directory: TempDir,
+        settings: &str,
+        touch: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
+        let config = config(directory.path(), settings);
+        let receiver = touch(Receiver::builder(config)).start_configured().await.unwrap();
+        Self::serve(directory, receiver).await
+    }
+
+    async fn serve(directory: TempDir, receiver: Receiver) -> Self {
         let server = receiver.bind().await.unwrap();
         let (address, operations) =
             (server.callbacks_address().unwrap(), server.operations_address().unwrap());

@@ -11,6 +11,7 @@ mod dev;
 mod examples;
 mod faults;
 mod flood;
+mod handlers;
 mod harness;
 mod life;
 mod misbehaved;
