@@ -1,10 +1,13 @@
-//! `keygen`: a new key pair, to register and to sign with.
+//! `keygen`: a new key pair, to register and to sign with, or a secret that signs what is forwarded.
 
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::Failure;
 use crate::signature::PrivateKey;
@@ -20,12 +23,25 @@ pub(super) struct Arguments {
     /// printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Make a secret for a handler of kind `forward` and its receiver instead, as Standard Webhooks
+    /// writes it
+    #[arg(long, conflicts_with = "key_id")]
+    webhook: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if arguments.webhook {
+        let secret = format!("whsec_{}", STANDARD.encode(random()?));
+        match &arguments.out {
+            Some(file) => keep("secret", &secret, file)?,
+            None => println!("{secret}"),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let key = new_key()?;
     if let Some(file) = &arguments.out {
-        keep(&key, file)?;
+        keep("private key", &key.seed().to_string(), file)?;
         println!("private key  in {}, for its owner only", file.display());
     } else {
         println!("private key  {}", key.seed());
@@ -39,10 +55,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 /// Makes a key of the system's random bytes.
 pub(super) fn new_key() -> Result<PrivateKey, Failure> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
+    Ok(PrivateKey::from_seed(&random()?))
+}
+
+fn random() -> Result<[u8; 32], Failure> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
         .map_err(|error| format!("the system gives no random bytes: {error}"))?;
-    Ok(PrivateKey::from_seed(&seed))
+    Ok(bytes)
 }
 
 /// Writes the key as a setting takes it, uncut.
@@ -51,16 +71,16 @@ fn pinned(id: &KeyId, key: &PrivateKey) -> String {
     PinnedKey { id: id.clone(), public }.to_string()
 }
 
-/// Keeps the private key; an existing file is never touched, for a lost key cannot be had back.
-fn keep(key: &PrivateKey, file: &Path) -> Result<(), Failure> {
-    let failed = |error| format!("could not write the private key to {}: {error}", file.display());
+/// Keeps a secret; an existing file is never touched, for a lost key cannot be had back.
+fn keep(what: &str, secret: &str, file: &Path) -> Result<(), Failure> {
+    let failed = |error| format!("could not write the {what} to {}: {error}", file.display());
     let mut open = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file)
         .map_err(failed)?;
-    let written = writeln!(open, "{}", key.seed()).and_then(|()| open.sync_all());
+    let written = writeln!(open, "{secret}").and_then(|()| open.sync_all());
     if let Err(error) = written {
         // Half a key would only be in the way of the next try; that it stays is told by then.
         let _ = fs::remove_file(file);

@@ -275,3 +275,18 @@ fn mistakes_say_what_was_expected_and_never_show_a_key() {
     let at = ["--public-key", PUBLIC, "--authorization", HEADER, "--at", "yesterday"];
     verify(&at, 2, "as in 2026-11-21T08:00:00Z");
 }
+
+#[test]
+fn a_webhook_secret_is_one_that_a_handler_takes_and_is_new_each_time() {
+    let make = || {
+        let output = binary().args(["keygen", "--webhook"]).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    let (one, other) = (make(), make());
+    assert_ne!(one, other);
+    let settings = format!(
+        "[handlers.app]\nkind = \"forward\"\nurl = \"https://app.example\"\nsecrets = [\"{one}\", \"{other}\"]"
+    );
+    beckn_receiver::Config::parse(&settings, []).unwrap();
+}
