@@ -4,8 +4,10 @@
 FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /src
 COPY . .
+# For brokers: --build-arg FEATURES=default,jetstream,rabbitmq
+ARG FEATURES=default
 # The lock file decides every version. `dist` is the release profile with LTO, stripped.
-RUN cargo build --locked --profile dist --features default --bin beckn-receiver
+RUN cargo build --locked --profile dist --features "$FEATURES" --bin beckn-receiver
 # The data directory is copied with its owner: the runtime image has no shell to make one.
 RUN mkdir /data
 

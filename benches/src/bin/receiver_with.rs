@@ -1,5 +1,6 @@
 //! The receiver with a handler that misbehaves, for `benches/handlers`: whatever the handler does,
-//! the ACKs must keep their pace.
+//! the ACKs must keep their pace. And with the handlers that the settings name, for
+//! `benches/deliver`.
 //!
 //! The settings are the defaults and the `BECKN_RECEIVER_…` variables. Nothing is logged, so that
 //! the handlers differ in what they do and not in how much is written about it.
@@ -32,6 +33,8 @@ enum Handler {
     Fail,
     /// Panics, so that every event is tried again.
     Panic,
+    /// None of its own: those that the settings name.
+    Configured,
 }
 
 /// Longer than a round of the measurement takes.
@@ -40,7 +43,7 @@ const LONG: Duration = Duration::from_secs(30);
 impl OrderEventHandler for Handler {
     async fn handle(&self, _event: &OrderEvent) -> Result<(), HandlerError> {
         match self {
-            Handler::Noop => {}
+            Handler::Noop | Handler::Configured => {}
             Handler::Sleep30 => tokio::time::sleep(LONG).await,
             Handler::Block30 => std::thread::sleep(LONG),
             Handler::Fail => return Err(HandlerError::transient("the handler fails")),
@@ -55,7 +58,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     // The default hook writes to stderr, which is not the receiver's cost.
     std::panic::set_hook(Box::new(|_| {}));
-    let receiver = Receiver::builder(Config::from_environment()?).start(arguments.handler).await?;
+    let builder = Receiver::builder(Config::from_environment()?);
+    let receiver = match arguments.handler {
+        Handler::Configured => builder.start_configured().await?,
+        handler => builder.start(handler).await?,
+    };
     receiver.bind().await?.run(shutdown_signal()).await?;
     Ok(())
 }
