@@ -1,14 +1,50 @@
 //! TLS of every client of ours: one provider, passed explicitly.
 
 use std::net::IpAddr;
+#[cfg(feature = "jetstream")]
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "jetstream")]
+use rustls::pki_types::CertificateDer;
+#[cfg(feature = "jetstream")]
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 /// Returns settings that trust the certificates that the system trusts. Reads files.
 pub(crate) fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
     Ok(with_ring()?.with_platform_verifier()?.with_no_client_auth())
+}
+
+/// Why TLS settings could not be made of a file.
+#[cfg(feature = "jetstream")]
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("`{}` could not be read as certificates in PEM", path.display())]
+    Read { path: PathBuf, source: pem::Error },
+    #[error("`{}` holds no certificate in PEM", .0.display())]
+    Empty(PathBuf),
+    #[error("`{}` holds a certificate that cannot be trusted", path.display())]
+    Unfit { path: PathBuf, source: rustls::Error },
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+}
+
+/// Returns settings that trust the certificates of a file, in PEM, and no others. Reads the file.
+#[cfg(feature = "jetstream")]
+pub(crate) fn trusting(ca_file: &Path) -> Result<ClientConfig, TlsError> {
+    let path = || ca_file.to_owned();
+    let read = |source| TlsError::Read { path: path(), source };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(read)? {
+        let unfit = |source| TlsError::Unfit { path: path(), source };
+        roots.add(certificate.map_err(read)?).map_err(unfit)?;
+    }
+    if roots.is_empty() {
+        return Err(TlsError::Empty(path()));
+    }
+    Ok(with_ring()?.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Returns settings for plain HTTP, where a client has to have some and nothing is verified.
