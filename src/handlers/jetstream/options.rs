@@ -22,8 +22,9 @@ const STREAM_BYTES: usize = 255;
 
 /// What the handler is opened with. It has no `Debug`: it holds secrets.
 pub(crate) struct Options {
-    /// Each `nats://host:port` or `tls://host:port`. Only these are connected to: what a cluster
-    /// says of further servers is passed over, for the password goes to servers that were named.
+    /// Each `nats://host:port` or `tls://host:port`; one with `tls` asks all of them for TLS. Only
+    /// these are connected to: what a cluster says of further servers is passed over, for the
+    /// password goes to servers that were named.
     pub(crate) servers: Vec<String>,
     /// Where events are published; its first token holds no place.
     pub(crate) subject: Template,

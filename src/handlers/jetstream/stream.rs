@@ -152,8 +152,7 @@ fn covers(pattern: &str, subject: &str) -> bool {
     let (mut patterns, mut tokens) = (pattern.split('.'), subject.split('.'));
     loop {
         match (patterns.next(), tokens.next()) {
-            (None, None) => return true,
-            (Some(">"), Some(_)) => return true,
+            (None, None) | (Some(">"), Some(_)) => return true,
             (Some(pattern), Some(token)) if pattern == "*" || pattern == token => {}
             _ => return false,
         }

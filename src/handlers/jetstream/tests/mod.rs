@@ -82,6 +82,13 @@ impl Nats {
         self.process.wait().unwrap();
     }
 
+    /// Sends it a signal, as `STOP` and `CONT`.
+    fn signal(&self, name: &str) {
+        let process = self.process.id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &process]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Starts it again where it was, with what it has stored.
     async fn restart(&mut self) {
         self.process = spawn(&self.directory, &self.settings, self.port.into());

@@ -93,6 +93,63 @@ async fn a_permission_that_is_missing_is_told_with_the_servers_words() {
     assert!(text.contains("did not answer") && text.contains("Permissions Violation"), "{text}");
 }
 
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_and_found_again() {
+    let Some(nats) = Nats::start().await else { return };
+    let mut options = nats.options();
+    options.ack_timeout = Duration::from_millis(200);
+    let handler = Arc::new(JetStream::open(options).unwrap());
+    take_in_the_end(&handler, &event("a", "first")).await;
+    nats.signal("STOP");
+    let mut attempts = JoinSet::new();
+    for number in 0..40 {
+        let handler = Arc::clone(&handler);
+        attempts.spawn(async move { refusal(&handler, &event("a", &number.to_string())).await });
+    }
+    while let Some(error) = attempts.join_next().await {
+        let text = error.unwrap().chain();
+        assert!(text.contains("did not answer on `beckn.on_status.a`"), "{text}");
+    }
+    // The connection with all that waited in it is gone.
+    let text = refusal(&handler, &event("a", "0")).await.chain();
+    assert!(text.starts_with("not connected to NATS"), "{text}");
+    nats.signal("CONT");
+    for number in 0..40 {
+        take_in_the_end(&handler, &event("a", &number.to_string())).await;
+    }
+    let stored = ids(&nats.stored().await);
+    assert_eq!(stored.iter().collect::<HashSet<_>>().len(), 41);
+    assert_eq!(stored.len(), 41, "what was sent before it hung is stored once");
+}
+
+#[tokio::test]
+async fn nothing_is_left_running_of_connections_that_broke() {
+    let Some(mut nats) = Nats::start().await else { return };
+    let handler = JetStream::open(nats.options()).unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for number in 0..3 {
+        take_in_the_end(&handler, &event("a", &number.to_string())).await;
+        nats.kill();
+        for _ in 0..20 {
+            refusal(&handler, &event("a", "lost")).await;
+        }
+        wait_until("the broken connection's tasks have ended", || tasks() == before).await;
+        nats.restart().await;
+    }
+    take_in_the_end(&handler, &event("a", "last")).await;
+    drop(handler);
+    wait_until("the last connection's tasks have ended", || tasks() == before).await;
+}
+
+async fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Kills the server again and again while many hand over: whatever was taken is stored, and once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_taken_is_in_the_stream_however_often_the_server_dies() {
@@ -113,11 +170,8 @@ async fn what_was_taken_is_in_the_stream_however_often_the_server_dies() {
         });
     }
     for part in 1..=4 {
-        let end = Instant::now() + PATIENCE;
-        while taken.load(Ordering::SeqCst) < part * WORKERS * EACH / 5 {
-            assert!(Instant::now() < end, "stuck at {}", taken.load(Ordering::SeqCst));
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let enough = part * WORKERS * EACH / 5;
+        wait_until("enough is taken", || taken.load(Ordering::SeqCst) >= enough).await;
         nats.kill();
         nats.restart().await;
     }
