@@ -87,10 +87,21 @@ async fn a_permission_that_is_missing_is_told_with_the_servers_words() {
     let Some(nats) = Nats::start_with(settings).await else { return };
     let mut options = nats.options();
     (options.user, options.password) = ("u".to_owned(), "p".to_owned());
-    options.ack_timeout = Duration::from_millis(500);
+    options.ack_timeout = Duration::from_secs(1);
     let error = refusal(&JetStream::open(options).unwrap(), &event("a", "t")).await;
     let text = error.chain();
     assert!(text.contains("did not answer") && text.contains("Permissions Violation"), "{text}");
+}
+
+#[tokio::test]
+async fn the_leave_that_the_document_names_is_enough() {
+    let settings = "accounts { A { jetstream: enabled, users = [{user: u, password: p, \
+        permissions: { publish: [\"beckn.>\", \"$JS.API.STREAM.INFO.EVENTS\", \
+        \"$JS.API.STREAM.CREATE.EVENTS\"], subscribe: [\"_INBOX.>\"] } }] } }";
+    let Some(nats) = Nats::start_with(settings).await else { return };
+    let mut options = nats.options();
+    (options.user, options.password) = ("u".to_owned(), "p".to_owned());
+    take(&JetStream::open(options).unwrap(), &event("a", "t")).await;
 }
 
 #[tokio::test]
