@@ -1,15 +1,19 @@
 //! Makes the handlers that the settings name, and finds out which event goes to which.
 
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Config, Handler, HandlerKind};
+use crate::config::{Config, Handler, HandlerKind, Secret};
 use crate::dispatch::Callee;
 use crate::event::Address;
 use crate::handler::ErasedHandler;
+#[cfg(feature = "jetstream")]
+use crate::handlers::jetstream::{self, JetStream};
 use crate::handlers::print::Print;
 use crate::inbox::{Outlet, Outlets};
 use crate::routes::{Routes, UnknownHandler};
+use crate::words::Chain;
 
 /// The handler that is there without being named.
 pub(crate) const PRINT: &str = "print";
@@ -148,8 +152,49 @@ fn callee(
 fn open(name: &str, kind: &HandlerKind) -> Result<Arc<dyn ErasedHandler>, HandlersError> {
     match kind {
         HandlerKind::Print => Ok(Arc::new(Print::default())),
-        HandlerKind::Forward(_) | HandlerKind::JetStream(_) | HandlerKind::RabbitMq(_) => {
-            Err(HandlersError::NotBuilt { name: name.to_owned(), kind: kind.as_str() })
-        }
+        #[cfg(feature = "jetstream")]
+        HandlerKind::JetStream(settings) => Ok(Arc::new(jetstream(name, settings)?)),
+        #[allow(unreachable_patterns, reason = "with every feature nothing is left")]
+        _ => Err(HandlersError::NotBuilt { name: name.to_owned(), kind: kind.as_str() }),
     }
+}
+
+#[cfg(feature = "jetstream")]
+fn jetstream(name: &str, settings: &crate::config::JetStream) -> Result<JetStream, HandlersError> {
+    let options = jetstream::Options {
+        servers: settings.servers.iter().map(|server| server.as_str().to_owned()).collect(),
+        subject: settings.subject.clone(),
+        stream: settings.stream.clone(),
+        create_stream: settings.create_stream,
+        content: settings.content,
+        user: settings.user.clone(),
+        password: password(name, &settings.password, &settings.password_file)?,
+        token: settings.token.expose().to_owned(),
+        credentials_file: named(&settings.credentials_file),
+        ca_file: named(&settings.ca_file),
+        ack_timeout: settings.ack_timeout,
+    };
+    JetStream::open(options).map_err(|error| not_opened(name, &error))
+}
+
+fn not_opened(name: &str, error: &(dyn std::error::Error + 'static)) -> HandlersError {
+    HandlersError::Open { name: name.to_owned(), why: Chain(error).to_string() }
+}
+
+/// Returns the password of the settings, or the one in their file.
+fn password(name: &str, password: &Secret, file: &Path) -> Result<String, HandlersError> {
+    if file.as_os_str().is_empty() {
+        return Ok(password.expose().to_owned());
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| HandlersError::Open {
+        name: name.to_owned(),
+        why: format!("could not read password_file, {}: {error}", file.display()),
+    })?;
+    // A file that an editor or `echo` made ends with a line end.
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Returns a path that the settings name; "" is none.
+fn named(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_owned())
 }

@@ -59,7 +59,7 @@ use crate::handler::{HandlerError, OrderEventHandler};
 use crate::words::Outside;
 
 /// Publishes events to a stream of NATS JetStream.
-pub struct JetStream {
+pub(crate) struct JetStream {
     checked: Arc<Checked>,
     rounds: Rounds,
 }
