@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let key = new_key()?;
     if let Some(file) = &arguments.out {
-        keep("private key", &key.seed().to_string(), file)?;
+        keep("private key", &key.seed(), file)?;
         println!("private key  in {}, for its owner only", file.display());
     } else {
         println!("private key  {}", key.seed());

@@ -156,7 +156,8 @@ kinds! {
         allow_unsigned: bool = false, "allow_unsigned", ();
         /// The certificates, in PEM, that an https target is verified with; "" trusts the system's.
         ca_file: PathBuf = PathBuf::new(), "ca_file", ANY_PATH;
-        /// How long a connection may take; the whole attempt has dispatch.attempt_timeout_ms.
+        /// How long a connection may take; the whole attempt has
+        /// `dispatch.attempt_timeout_ms`.
         connect_timeout: Duration = Duration::from_secs(3), "connect_timeout_ms", Time::ms(1, HOUR_MS);
         /// How much of an answer is read, and thrown away, so that its connection serves again.
         response_limit_bytes: usize = 65_536, "response_limit_bytes", &[(0, 16 * MIB as u64)];
@@ -164,7 +165,7 @@ kinds! {
 
     /// Publishes each event to a stream of NATS `JetStream`.
     JetStream JETSTREAM {
-        /// The servers, as "nats://host:4222" or "tls://host:4222"; those of one cluster.
+        /// The servers of one cluster, as `nats://host:4222` or `tls://host:4222`.
         servers: Vec<Server> = Vec::new(), "servers", AtMost(16);
         /// The subject. A place in braces is filled from the event, escaped to one token.
         subject: Template = template("beckn.{action}.{bpp_id}"), "subject", ();
@@ -192,7 +193,7 @@ kinds! {
 
     /// Publishes each event to an exchange of `RabbitMQ`.
     RabbitMq RABBITMQ {
-        /// The broker, as "amqp://host:5672/vhost" or "amqps://host:5671/vhost".
+        /// The broker, as `amqp://host:5672/vhost` or `amqps://host:5671/vhost`.
         url: String = String::new(), "url", BROKER;
         /// Who we are to the broker; "" is `guest`.
         user: String = String::new(), "user", ANY_TEXT;

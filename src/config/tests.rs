@@ -54,7 +54,7 @@ fn written_out() -> String {
         for row in handler.settings().skip(every) {
             let shown = example(kind, row.name).unwrap_or_else(|| (row.shown)(&handler));
             let doc = comment(row.doc);
-            _ = write!(document, "{}# {} = {shown}\n", doc.replace('#', "# #"), row.name);
+            _ = writeln!(document, "{}# {} = {shown}", doc.replace('#', "# #"), row.name);
         }
     }
     document.push_str(ROUTES_DOC);

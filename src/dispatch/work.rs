@@ -144,7 +144,9 @@ pub(super) async fn work(desk: Arc<Desk>, stop: CancellationToken) {
                         if let Some(pace) = &mut pace {
                             pace.began(claims.len());
                         }
-                        claims.into_iter().for_each(|claim| out.begin(&desk, claim));
+                        for claim in claims {
+                            out.begin(&desk, claim);
+                        }
                     }
                     Err(inbox::Error::Closed) => break,
                     Err(error) => {

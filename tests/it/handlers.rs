@@ -83,7 +83,8 @@ async fn a_paused_handler_prints_nothing_and_sellers_are_still_acked() {
     let child = Child::start_in(Arc::clone(&directory), &[], &variables).await;
     let body = |transaction: &str| on_status(transaction, "m", "A");
     assert!(post(child.address, "/on_status", body("before").as_bytes()).await.is_ack());
-    wait_until("it is settled", async || command(&["events", "--progress", "done"]).1 != "").await;
+    wait_until("it is settled", async || !command(&["events", "--progress", "done"]).1.is_empty())
+        .await;
     assert_eq!(command(&["handlers"]).1, "print gets events\n");
     let paused =
         "print paused: callbacks are still ACKed, and its events wait for `resume print`\n";
@@ -144,7 +145,7 @@ async fn a_handler_that_is_down_is_probed_and_then_gets_everything_in_order() {
         move |_event| {
             calls.fetch_add(1, Ordering::Relaxed);
             if down.load(Ordering::Relaxed) {
-                Err(HandlerError::transient("down"))?
+                Err(HandlerError::transient("down"))?;
             }
             Ok(())
         }
