@@ -15,7 +15,8 @@
 //!
 //! # Layout
 //! `lookups` decides and asks, `cache` is what is known, `budget` is what asking may cost, `http`
-//! is one exchange, `record` reads its answer, `missing` says why there is no key; `tls` is for every client of ours.
+//! is one exchange, `record` reads its answer, `missing` says why there is no key; `tls`
+//! and `url` are for every client of ours.
 
 mod budget;
 mod cache;
@@ -27,6 +28,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
+pub(crate) mod url;
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use self::lookups::Lookups;
 use self::missing::unknown_key;
 use self::pinned::Pinned;
 use self::record::pick;
+use self::url::BadUrl;
 
 /// Where keys are looked up and what that may cost.
 #[derive(Debug)]
@@ -134,8 +137,8 @@ pub(crate) enum OpenError {
     #[error("two different keys are pinned for {id}")]
     PinnedTwice { id: KeyId },
     /// The URL is none that can be asked. It is not shown: it may hold a secret.
-    #[error("`registry.url` cannot be used: {0}")]
-    Url(String),
+    #[error("`registry.url` cannot be used")]
+    Url(#[source] BadUrl),
     /// ONDC's `/v2.0/lookup` is signed, and nobody signs.
     #[error("this registry wants lookups that are signed, and there is no key to sign with")]
     NoSigner,

@@ -1,16 +1,14 @@
 //! TLS of every client of ours: one provider, passed explicitly.
 
-use std::net::IpAddr;
-#[cfg(feature = "jetstream")]
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-#[cfg(feature = "jetstream")]
 use rustls::pki_types::CertificateDer;
-#[cfg(feature = "jetstream")]
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::BuilderVerifierExt as _;
+
+use super::url::address;
 
 /// Returns settings that trust the certificates that the system trusts. Reads files.
 pub(crate) fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
@@ -18,7 +16,6 @@ pub(crate) fn trusting_the_system() -> Result<ClientConfig, rustls::Error> {
 }
 
 /// Why TLS settings could not be made of a file.
-#[cfg(feature = "jetstream")]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error("`{}` could not be read as certificates in PEM", path.display())]
@@ -32,7 +29,6 @@ pub(crate) enum TlsError {
 }
 
 /// Returns settings that trust the certificates of a file, in PEM, and no others. Reads the file.
-#[cfg(feature = "jetstream")]
 pub(crate) fn trusting(ca_file: &Path) -> Result<ClientConfig, TlsError> {
     let path = || ca_file.to_owned();
     let read = |source| TlsError::Read { path: path(), source };
@@ -60,6 +56,6 @@ pub(super) fn with_ring() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, 
 
 /// Returns whether a host is this machine: a proxy that the environment names is for what is far.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    let is_near = address(host).is_some_and(|address| address.is_loopback());
+    host.eq_ignore_ascii_case("localhost") || is_near
 }

@@ -15,7 +15,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 
 use super::record::{self, Reading};
-use super::{Api, OpenError, RegistryOptions, Signer, tls};
+use super::{Api, OpenError, RegistryOptions, Signer, tls, url};
 use crate::words::SubscriberId;
 
 /// How long a signature of ours is valid, in seconds.
@@ -198,18 +198,7 @@ fn header(signer: &Signer, body: &[u8], created: i64) -> Option<HeaderValue> {
 }
 
 fn parse(text: &str) -> Result<Url, OpenError> {
-    let url = Url::parse(text.trim()).map_err(|source| OpenError::Url(source.to_string()))?;
-    let wrong = |what: &str| Err(OpenError::Url(what.to_owned()));
-    if !matches!(url.scheme(), "http" | "https") {
-        return wrong("it is neither http nor https");
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return wrong("it has no host");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return wrong("it holds a user or a password");
-    }
-    Ok(url)
+    url::parse(text).map_err(OpenError::Url)
 }
 
 #[cfg(test)]
