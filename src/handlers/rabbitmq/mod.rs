@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::info;
 
 use self::address::{Address, AddressError, LONGEST_NAME};
@@ -150,6 +150,15 @@ struct Standing {
     pause: Option<(Instant, String)>,
 }
 
+impl Standing {
+    fn pause_after(&mut self, failure: &Failure) {
+        let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        let pause = FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        self.pause = Some((Instant::now() + pause, Chain(failure).to_string()));
+    }
+}
+
 impl RabbitMq {
     /// Opens a handler: checks what can be checked without the network, and reads the certificates.
     ///
@@ -217,28 +226,25 @@ impl RabbitMq {
             let at = self.target.to_string();
             return Err(Failure::Away { at, in_ms, why: why.clone() });
         }
-        let connected = match timeout_at(now + CONNECT_TIMEOUT, self.target.connect()).await {
-            Ok(connected) => {
-                connected.map_err(|source| Failure::Connect { at: self.target.to_string(), source })
-            }
-            Err(_elapsed) => {
-                Err(Failure::ConnectTimeout { at: self.target.to_string(), after: CONNECT_TIMEOUT })
-            }
-        };
-        match connected {
+        match self.connect().await {
             Ok(link) => {
                 info!("connected to RabbitMQ at {}", self.target);
-                let link = Arc::new(link);
                 *standing = Standing { link: Some(Arc::clone(&link)), ..Standing::default() };
                 Ok(link)
             }
             Err(failure) => {
-                let doubled = 1_u32.checked_shl(standing.failures).unwrap_or(u32::MAX);
-                let pause = FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
-                standing.failures = standing.failures.saturating_add(1);
-                standing.pause = Some((Instant::now() + pause, Chain(&failure).to_string()));
+                standing.pause_after(&failure);
                 Err(failure)
             }
+        }
+    }
+
+    async fn connect(&self) -> Result<Arc<Link>, Failure> {
+        let at = || self.target.to_string();
+        match timeout(CONNECT_TIMEOUT, self.target.connect()).await {
+            Ok(Ok(link)) => Ok(Arc::new(link)),
+            Ok(Err(source)) => Err(Failure::Connect { at: at(), source }),
+            Err(_elapsed) => Err(Failure::ConnectTimeout { at: at(), after: CONNECT_TIMEOUT }),
         }
     }
 
