@@ -2,7 +2,8 @@
 //! it.
 //!
 //! - *Done* means: a positive confirm without a return, so the message is in every queue that is
-//!   bound for it; in a durable queue it is on disk, in a quorum queue on a majority's.
+//!   bound for it. A quorum queue has synced it on a majority of its nodes; a durable classic one
+//!   has written it, and newer versions of RabbitMQ do not wait for the disk there.
 //! - An unroutable message comes back. It is a dead letter and not retried: only a person can bind
 //!   a queue, and a replay publishes it then. A broker that is away, slow or refuses is retried.
 //! - The delivery id is the message id. A confirm that is lost makes the message come again under
