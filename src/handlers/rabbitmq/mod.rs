@@ -29,7 +29,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::info;
+use tracing::{info, warn};
 
 use self::address::{Address, AddressError, LONGEST_NAME};
 use self::link::{Link, LinkError, Message, Target};
@@ -105,8 +105,8 @@ pub(crate) enum OpenError {
 /// Why an attempt failed.
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("RabbitMQ at {at} is away; the next connection is tried in {in_ms} ms: {why}")]
-    Away { at: String, in_ms: u128, why: String },
+    #[error("not connected to RabbitMQ, and the next try is in {in_ms} ms: {why}")]
+    Pause { in_ms: u128, why: String },
     #[error("could not reach RabbitMQ at {at}")]
     Connect { at: String, source: LinkError },
     #[error("RabbitMQ at {at} did not take a connection within {} ms", .after.as_millis())]
@@ -216,7 +216,7 @@ impl RabbitMq {
     async fn link(&self) -> Result<Arc<Link>, Failure> {
         let mut standing = self.standing.lock().await;
         if let Some(link) = standing.link.take_if(|link| !link.is_open()) {
-            info!("lost the connection to RabbitMQ at {}: {}", self.target, link.why());
+            warn!("lost the connection to RabbitMQ at {}: {}", self.target, link.why());
         }
         if let Some(link) = &standing.link {
             return Ok(Arc::clone(link));
@@ -224,8 +224,7 @@ impl RabbitMq {
         let now = Instant::now();
         if let Some((until, why)) = standing.pause.as_ref().filter(|(until, _)| *until > now) {
             let in_ms = until.duration_since(now).as_millis();
-            let at = self.target.to_string();
-            return Err(Failure::Away { at, in_ms, why: why.clone() });
+            return Err(Failure::Pause { in_ms, why: why.clone() });
         }
         match self.connect().await {
             Ok(link) => {

@@ -240,7 +240,7 @@ async fn a_broker_that_is_away_fails_the_attempt_for_now() {
     for _attempt in 0..20 {
         let (is_permanent, text) = fails(&handler, &event).await;
         assert!(!is_permanent && text.contains("Connection refused"), "{text}");
-        if text.contains("is away") {
+        if text.contains("the next try is in") {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! A broker that dies under load.
+//! A broker that dies under load, and one that takes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,6 +77,26 @@ async fn every_confirmed_event_outlives_a_broker_that_is_killed() {
         assert_eq!(&firsts, &lane.iter().collect::<Vec<_>>(), "order within a lane");
     }
     eprintln!("{} arrived of {}, {failed} attempts failed", arrived.len(), kept.len());
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_nothing_does_not_fill_this_process() {
+    // More than this is in use as soon as it runs: an alarm from the start.
+    let settings = "vm_memory_high_watermark.absolute = 1MB\n";
+    let Some(broker) = Own::start(settings).await else { return skip("rabbitmq-server") };
+    let scene = Scene::at(broker.address()).await;
+    let options = Options { confirm_timeout: Duration::from_millis(500), ..scene.options() };
+    let handler = RabbitMq::open(options).unwrap();
+    let event = event("x", &"x".repeat(10 << 20));
+    let mut texts = Vec::new();
+    // The broker stops reading at the first message; before it the exchange is declared.
+    for _attempt in 0..12 {
+        let (_, text) = fails(&handler, &event).await;
+        texts.push(text);
+    }
+    let with = |said: &str| texts.iter().filter(|text| text.contains(said)).count();
+    assert!(with("did not confirm the message within 500 ms") > 0, "{texts:?}");
+    assert!(with("has not confirmed the last 64 MiB") > 0, "{texts:?}");
 }
 
 /// Returns a lane's ids in the order in which each first arrived.
