@@ -262,6 +262,7 @@ fn read(file: &mut File) -> Result<Vec<Secret>, ListError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
     use std::time::{Duration, SystemTime};
 
     use super::{ListError, MOST, SecretError, Secrets};
@@ -329,6 +330,11 @@ mod tests {
         secrets.refresh().await;
         let rotated = format!("{other} {SIGNATURE} {other}");
         assert_eq!(signatures(&secrets), rotated);
+        // What has not changed is not read again.
+        let current = || secrets.file.as_ref().unwrap().current();
+        let before = current();
+        secrets.refresh().await;
+        assert!(Arc::ptr_eq(&before, &current()));
         for broken in ["", "# nothing\n", "whsec_hush!", &"#".repeat(17_000)] {
             write(broken);
             secrets.refresh().await;
