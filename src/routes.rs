@@ -67,7 +67,7 @@ impl Routes {
     }
 
     /// Says for each route, up to the one that takes the event, how it compares.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", test))]
     pub(crate) fn explain<'a>(&'a self, address: &Address<'a>) -> Explanation<'a> {
         let mut looked_at = Vec::new();
         for (route, handler) in &self.routes {
@@ -102,7 +102,7 @@ fn fits(globs: &[Glob], value: Option<&str>) -> bool {
 }
 
 /// Which handler takes an event, and what was compared on the way.
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", test))]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Explanation<'a> {
     /// The routes in their order; when a route takes the event it is the last.
@@ -114,7 +114,7 @@ pub(crate) struct Explanation<'a> {
 }
 
 /// A route, and how it compares.
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", test))]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LookedAt<'a> {
     /// The name of its handler.
@@ -124,7 +124,7 @@ pub(crate) struct LookedAt<'a> {
 }
 
 /// A respect that a route names.
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", test))]
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Compared<'a> {
     /// The respect's name.
@@ -137,7 +137,7 @@ pub(crate) struct Compared<'a> {
     pub(crate) patterns: Vec<&'a str>,
 }
 
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", test))]
 fn compare<'a>(route: &'a Route, address: &Address<'a>) -> Vec<Compared<'a>> {
     let named = route.respects().into_iter().filter(|(_, globs)| !globs.is_empty());
     named

@@ -14,7 +14,9 @@ use crate::beckn::repair::repair;
 use crate::config::Content;
 use crate::event::{Flag, OrderEvent};
 use crate::words::Violation;
-use crate::words::template::{Place, push_escaped};
+#[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
+use crate::words::template::Place;
+use crate::words::template::push_escaped;
 
 /// What an envelope says before the callback.
 #[derive(Debug, Serialize)]
@@ -114,6 +116,7 @@ fn readable(event: &OrderEvent) -> Option<Cow<'_, str>> {
 }
 
 /// Returns what fills a place of a template.
+#[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
 pub(crate) fn place(event: &OrderEvent, place: Place) -> Option<&str> {
     let context = &event.context;
     match place {

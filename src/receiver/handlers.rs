@@ -4,13 +4,18 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Config, Handler, HandlerKind, Secret};
+#[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
+use crate::config::Secret;
+use crate::config::{Config, Handler, HandlerKind};
 use crate::dispatch::Callee;
 use crate::event::Address;
 use crate::handler::ErasedHandler;
+use crate::handlers::forward::{self, Forward};
 #[cfg(feature = "jetstream")]
 use crate::handlers::jetstream::{self, JetStream};
 use crate::handlers::print::Print;
+#[cfg(feature = "rabbitmq")]
+use crate::handlers::rabbitmq::{self, RabbitMq};
 use crate::inbox::{Outlet, Outlets};
 use crate::routes::{Routes, UnknownHandler};
 use crate::words::Chain;
@@ -152,11 +157,44 @@ fn callee(
 fn open(name: &str, kind: &HandlerKind) -> Result<Arc<dyn ErasedHandler>, HandlersError> {
     match kind {
         HandlerKind::Print => Ok(Arc::new(Print::default())),
+        HandlerKind::Forward(settings) => Ok(Arc::new(forward(name, settings)?)),
         #[cfg(feature = "jetstream")]
         HandlerKind::JetStream(settings) => Ok(Arc::new(jetstream(name, settings)?)),
-        #[allow(unreachable_patterns, reason = "with every feature nothing is left")]
+        #[cfg(feature = "rabbitmq")]
+        HandlerKind::RabbitMq(settings) => Ok(Arc::new(rabbitmq(name, settings)?)),
+        #[cfg(not(all(feature = "jetstream", feature = "rabbitmq")))]
         _ => Err(HandlersError::NotBuilt { name: name.to_owned(), kind: kind.as_str() }),
     }
+}
+
+fn forward(name: &str, settings: &crate::config::Forward) -> Result<Forward, HandlersError> {
+    let options = forward::Options {
+        url: settings.url.clone(),
+        content: settings.content,
+        secrets: settings.secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
+        secrets_file: named(&settings.secrets_file),
+        ca_file: named(&settings.ca_file),
+        connect_timeout: settings.connect_timeout,
+        response_limit: settings.response_limit_bytes,
+    };
+    Forward::open(options).map_err(|error| not_opened(name, &error))
+}
+
+#[cfg(feature = "rabbitmq")]
+fn rabbitmq(name: &str, settings: &crate::config::RabbitMq) -> Result<RabbitMq, HandlersError> {
+    let user = if settings.user.is_empty() { "guest" } else { &settings.user };
+    let options = rabbitmq::Options {
+        url: settings.url.clone(),
+        user: user.to_owned(),
+        password: password(name, &settings.password, &settings.password_file)?,
+        exchange: settings.exchange.clone(),
+        routing_key: settings.routing_key.clone(),
+        declare: settings.declare,
+        content: settings.content,
+        ca_file: named(&settings.ca_file),
+        confirm_timeout: settings.confirm_timeout,
+    };
+    RabbitMq::open(options).map_err(|error| not_opened(name, &error))
 }
 
 #[cfg(feature = "jetstream")]
@@ -182,6 +220,7 @@ fn not_opened(name: &str, error: &(dyn std::error::Error + 'static)) -> Handlers
 }
 
 /// Returns the password of the settings, or the one in their file.
+#[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
 fn password(name: &str, password: &Secret, file: &Path) -> Result<String, HandlersError> {
     if file.as_os_str().is_empty() {
         return Ok(password.expose().to_owned());

@@ -129,7 +129,7 @@ enum Failure {
 
 /// Publishes each event to a topic exchange of RabbitMQ, and is done when the broker has confirmed
 /// it.
-pub struct RabbitMq {
+pub(crate) struct RabbitMq {
     target: Target,
     routing_key: Template,
     /// What each place of the routing key may take, in bytes.

@@ -253,7 +253,7 @@ async fn a_private_authority_is_trusted_when_it_is_named_and_only_then() {
     std::fs::write(&ca_file, "none").unwrap();
     let empty = Options { ca_file: Some(ca_file), ..options(&url) };
     let error = Forward::open(empty).unwrap_err();
-    assert!(matches!(error, OpenError::Trust(TlsError::Empty)), "{error}");
+    assert!(matches!(error, OpenError::Trust(TlsError::Empty(_))), "{error}");
 }
 
 #[test]

@@ -64,6 +64,6 @@ async fn tls_takes_the_authority_that_is_named_and_no_other() {
         assert!(!is_permanent && text.contains("invalid peer certificate"), "{text}");
     }
     let opened = |name| RabbitMq::open(options("localhost", Some(name))).unwrap_err();
-    assert!(matches!(opened("none.pem"), OpenError::Tls(TlsError::File(..))));
-    assert!(matches!(opened("server.key"), OpenError::Tls(TlsError::NoCertificate(_))));
+    assert!(matches!(opened("none.pem"), OpenError::Tls(TlsError::Read { .. })));
+    assert!(matches!(opened("server.key"), OpenError::Tls(TlsError::Empty(_))));
 }
