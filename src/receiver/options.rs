@@ -98,5 +98,7 @@ pub(super) fn inbox_options(config: &Config, outlets: Outlets) -> sqlite::Option
         refusals_per_seller_and_cause: inbox.refusals_per_seller,
         poll: config.dispatch.poll,
         longest_wait: config.dispatch.retry_cap,
+        #[cfg(test)]
+        window_held: false,
     }
 }

@@ -11,7 +11,7 @@ use uuid::{Timestamp, Uuid};
 use super::mailbox::Append;
 use super::outcome::{Outcome, State};
 use super::prints::{content, half};
-use super::window::{Entry, Window};
+use super::window::{Entry, Keys, Known, Window};
 use crate::event::{EventId, Flag};
 use crate::inbox::Standing;
 
@@ -58,18 +58,22 @@ pub(super) fn insert(
     appends: &mut [Append],
 ) -> rusqlite::Result<Vec<Decision>> {
     let mut overlay = Overlay::default();
+    // The window does not change before the commit, so it is asked for the whole batch at once.
+    let keys: Vec<Keys> = appends.iter().map(keys).collect();
+    let known = ground.window.find(&keys);
     let mut decisions = Vec::with_capacity(appends.len());
     let mut seq = ground.last_seq;
     for place in 0..appends.len() {
         let (earlier, rest) = appends.split_at_mut(place);
         let append = &mut rest[0];
-        let (decision, reused) = match find_original(ground, &overlay, earlier, append)? {
-            Found::Duplicate(decision) => (decision, false),
-            Found::None { reused } => {
-                seq += 1;
-                (Decision::New { seq }, reused)
-            }
-        };
+        let (decision, reused) =
+            match find_original(ground, known[place], &overlay, earlier, append)? {
+                Found::Duplicate(decision) => (decision, false),
+                Found::None { reused } => {
+                    seq += 1;
+                    (Decision::New { seq }, reused)
+                }
+            };
         if let Decision::New { seq } = decision {
             append.event.id = new_id(ground);
             append.event.seq = seq.unsigned_abs();
@@ -100,6 +104,7 @@ enum Found {
 
 fn find_original(
     ground: &Ground<'_>,
+    known: Known,
     overlay: &Overlay,
     earlier: &[Append],
     append: &Append,
@@ -112,7 +117,7 @@ fn find_original(
     {
         return Ok(Found::Duplicate(Decision::DuplicateInBatch { of }));
     }
-    if let Some(entry) = ground.window.find_body(half(prints.body))
+    if let Some(entry) = known.body
         && let Some((of, original)) = confirm(ground.connection, entry.seq, append, Likeness::Body)?
         && repeats(standing, original)
     {
@@ -130,9 +135,7 @@ fn find_original(
             Found::None { reused: false }
         });
     }
-    let Some(entry) = ground.window.find_ids(half(ids)) else {
-        return Ok(Found::None { reused: false });
-    };
+    let Some(entry) = known.ids else { return Ok(Found::None { reused: false }) };
     // Other states under one id are everyday: another fingerprint needs no look at the disk.
     if entry.content != half(prints.content) {
         return Ok(Found::None { reused: true });
@@ -316,13 +319,19 @@ fn insert_rows(connection: &Connection, seq: i64, append: &Append) -> rusqlite::
     Ok(())
 }
 
+/// Returns what the window finds an append by.
+fn keys(append: &Append) -> Keys {
+    Keys { body: half(append.prints.body), ids: append.prints.ids.map_or(0, half) }
+}
+
 /// Returns what the window holds of a new event.
 pub(super) fn entry(seq: i64, append: &Append) -> Entry {
+    let Keys { body, ids } = keys(append);
     Entry {
         seq,
         received_at: append.event.received_at.timestamp_micros(),
-        body: half(append.prints.body),
-        ids: append.prints.ids.map_or(0, half),
+        body,
+        ids,
         content: half(append.prints.content),
     }
 }

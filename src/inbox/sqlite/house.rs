@@ -72,7 +72,7 @@ impl Writer {
             return Ok(false);
         }
         if self.retention.is_at_start() {
-            let oldest = self.window.after(0).next().map(|entry| entry.seq);
+            let oldest = self.window.oldest().map(|entry| entry.seq);
             self.retention.begin(oldest.unwrap_or(i64::MAX));
             let horizon = self.window.horizon(now.timestamp_micros());
             packs::expire(self.connection(), horizon, oldest.unwrap_or(0))?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::inbox::Outlets;
+use super::window::Window;
 
 /// The settings; the names are those of the section `inbox` of the configuration.
 #[derive(Debug, Clone)]
@@ -48,6 +49,9 @@ pub(crate) struct Options {
     pub(crate) poll: Duration,
     /// How long an event waits for its next attempt at most, whatever the clock did.
     pub(crate) longest_wait: Duration,
+    /// Never takes the tables of the duplicate window over that a start builds.
+    #[cfg(test)]
+    pub(crate) window_held: bool,
 }
 
 impl Options {
@@ -75,6 +79,15 @@ impl Options {
             refusals_per_seller_and_cause: 500,
             poll: Duration::from_secs(1),
             longest_wait: Duration::from_mins(15),
+            window_held: false,
         }
+    }
+
+    /// Returns an empty duplicate window.
+    pub(super) fn window(&self) -> Window {
+        let window = Window::new(self.window_events, self.window_days);
+        #[cfg(test)]
+        let window = window.hold(self.window_held);
+        window
     }
 }

@@ -11,42 +11,47 @@ use super::window::{ENTRY_BYTES, Entry, Window};
 /// How many entries a pack holds: 160 KiB, written once per about 16 MB of bodies.
 pub(super) const PACK_ENTRIES: usize = 4096;
 
-/// Reads the window as it is on the disk; returns it and the last seq that is packed.
+/// Reads the window as it is on the disk into an empty one; returns it and the last seq that is
+/// packed.
 pub(super) fn load(
     connection: &Connection,
     mut window: Window,
     now: i64,
-    limit: usize,
 ) -> rusqlite::Result<(Window, i64)> {
-    // Newest first, as many as the window holds.
-    let count = i64::try_from(limit.div_ceil(PACK_ENTRIES) + 1).unwrap_or(i64::MAX);
-    let packs = connection
+    // The newest, as many as the window holds.
+    let count = i64::try_from(window.limit().div_ceil(PACK_ENTRIES) + 1).unwrap_or(i64::MAX);
+    let horizon = window.horizon(now);
+    let (first_seq, packs): (i64, usize) = connection
         .prepare_cached(
-            "SELECT entries FROM window_pack WHERE newest_at >= ?1
-             ORDER BY first_seq DESC LIMIT ?2",
+            "SELECT coalesce(min(first_seq), 0), count(*) FROM (
+                 SELECT first_seq FROM window_pack WHERE newest_at >= ?1
+                 ORDER BY first_seq DESC LIMIT ?2)",
         )?
-        .query_map((window.horizon(now), count), |row| row.get(0))?
-        .collect::<rusqlite::Result<Vec<Vec<u8>>>>()?;
+        .query_row((horizon, count), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let packed_to = connection
         .prepare_cached("SELECT last_seq FROM window_pack ORDER BY first_seq DESC LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()?
         .unwrap_or(0);
-    window.reserve(packs.len() * PACK_ENTRIES);
-    for pack in packs.iter().rev() {
-        for bytes in pack.as_chunks::<ENTRY_BYTES>().0 {
-            window.push(Entry::from_bytes(bytes), now);
-        }
+    let mut entries = Window::room_for(packs * PACK_ENTRIES);
+    let mut statement = connection.prepare_cached(
+        "SELECT entries FROM window_pack WHERE first_seq >= ?1 AND newest_at >= ?2
+         ORDER BY first_seq",
+    )?;
+    let mut rows = statement.query((first_seq, horizon))?;
+    while let Some(row) = rows.next()? {
+        let pack = row.get_ref(0)?.as_blob()?;
+        entries.extend(pack.as_chunks::<ENTRY_BYTES>().0.iter().map(Entry::from_bytes));
     }
-    load_unpacked(connection, &mut window, packed_to, now)?;
+    load_unpacked(connection, &mut entries, packed_to)?;
+    window.start_from(entries, now);
     Ok((window, packed_to))
 }
 
 fn load_unpacked(
     connection: &Connection,
-    window: &mut Window,
+    entries: &mut Vec<Entry>,
     packed_to: i64,
-    now: i64,
 ) -> rusqlite::Result<()> {
     let mut newest = connection.prepare_cached(
         "SELECT seq, received_at, body_print, ids_print, content_print FROM event
@@ -56,14 +61,13 @@ fn load_unpacked(
     while let Some(row) = rows.next()? {
         let print = |column: usize| row.get(column).map(|bytes| half(u128::from_le_bytes(bytes)));
         let ids: Option<[u8; 16]> = row.get(3)?;
-        let entry = Entry {
+        entries.push(Entry {
             seq: row.get(0)?,
             received_at: row.get(1)?,
             body: print(2)?,
             ids: ids.map_or(0, |bytes| half(u128::from_le_bytes(bytes))),
             content: print(4)?,
-        };
-        window.push(entry, now);
+        });
     }
     Ok(())
 }
@@ -74,11 +78,10 @@ pub(super) fn write(
     window: &Window,
     packed_to: i64,
 ) -> rusqlite::Result<i64> {
-    let unpacked = window.after(packed_to);
-    if unpacked.len() < PACK_ENTRIES {
+    if window.count_after(packed_to) < PACK_ENTRIES {
         return Ok(packed_to);
     }
-    let entries: Vec<Entry> = unpacked.take(PACK_ENTRIES).copied().collect();
+    let entries: Vec<Entry> = window.after(packed_to).take(PACK_ENTRIES).copied().collect();
     let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_bytes()).collect();
     let newest_at = entries.iter().map(|entry| entry.received_at).max();
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else {

@@ -83,6 +83,7 @@ impl Writer {
     /// Returns whether the end is a close.
     fn serve(&mut self) -> Result<bool, GivenUp> {
         loop {
+            self.window.take_over_tables();
             let pending_work = self.look_around()?;
             let poll = if pending_work { Duration::from_millis(1) } else { self.options.poll };
             match self.shared.mailbox.wait(self.options.batch_limit, poll) {
@@ -247,9 +248,7 @@ impl Writer {
             return Err(super::open_error::OpenError::Busy);
         }
         let now = self.shared.clock.now();
-        let limit = self.options.window_events;
-        let window = Window::new(limit, self.options.window_days);
-        let loaded = packs::load(connection, window, now.timestamp_micros(), limit);
+        let loaded = packs::load(connection, self.options.window(), now.timestamp_micros());
         (self.window, self.packed_to) = loaded.map_err(sqlite)?;
         self.last_seq = self.last_seq.max(last_seq(self.connection()).map_err(sqlite)?);
         self.find_unpushed(now)
