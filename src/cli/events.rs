@@ -1,6 +1,7 @@
 //! `events`, `dead-letters`, `refusals`, `replay`: the inbox as lists, and what to do about it.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -13,12 +14,24 @@ use crate::beckn::action::Action;
 use crate::config::Config;
 use crate::event::EventId;
 use crate::inbox::reader::refusals::{KeptRefusal, RefusalFilter};
-use crate::inbox::reader::{self, Filter, Progress, Reader, Summary, Totals};
+use crate::inbox::reader::replays::{self, request_replays};
+use crate::inbox::reader::selection::Filter;
+use crate::inbox::reader::{Progress, Reader, Summary, Totals};
 use crate::words::nearest::nearest;
 use crate::words::{Message, Outside};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    which: Which,
+
+    #[command(flatten)]
+    list: List,
+}
+
+/// Which events are meant.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
     /// Only this callback, as `on_status`
     #[arg(long, value_parser = action)]
     action: Option<Action>,
@@ -39,8 +52,27 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PROGRESS", value_parser = progress)]
     progress: Option<Progress>,
 
-    #[command(flatten)]
-    list: List,
+    /// Only events received at this time or later, as `2026-01-31T08:00:00Z`
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<DateTime<Utc>>,
+
+    /// Only events received before this time
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<DateTime<Utc>>,
+}
+
+impl Which {
+    fn filter(&self) -> Filter {
+        Filter {
+            action: self.action.map(|action| action.as_str().to_owned()),
+            seller: self.seller.clone(),
+            transaction_id: self.transaction.clone(),
+            order_id: self.order.clone(),
+            progress: self.progress,
+            received_since: self.since,
+            received_until: self.until,
+        }
+    }
 }
 
 /// How a list is printed.
@@ -80,14 +112,24 @@ pub(super) struct Refusals {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("replayed").required(true).multiple(true).args(
+    ["ids", "dead", "action", "seller", "transaction", "order", "progress", "since", "until"]))]
 pub(super) struct Replay {
     /// Ids of events, as `events` prints them
-    #[arg(required_unless_present = "dead", value_name = "ID", value_parser = event_id)]
+    #[arg(value_name = "ID", value_parser = event_id, conflicts_with_all =
+        ["dead", "action", "seller", "transaction", "order", "progress", "since", "until"])]
     ids: Vec<EventId>,
 
-    /// Replay every dead letter
-    #[arg(long, conflicts_with = "ids")]
+    /// Replay every dead letter, or those that the other options name
+    #[arg(long, conflicts_with = "progress")]
     dead: bool,
+
+    #[command(flatten)]
+    which: Which,
+
+    /// Only say how many events would be handed over again
+    #[arg(long, conflicts_with = "ids")]
+    dry_run: bool,
 }
 
 pub(super) fn action(text: &str) -> Result<Action, String> {
@@ -106,6 +148,12 @@ pub(super) fn event_id(text: &str) -> Result<EventId, String> {
     })
 }
 
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|error| format!("expected a time as 2026-01-31T08:00:00Z: {error}"))
+}
+
 fn progress(text: &str) -> Result<Progress, String> {
     Progress::ALL
         .into_iter()
@@ -114,15 +162,8 @@ fn progress(text: &str) -> Result<Progress, String> {
 }
 
 pub(super) fn list(config: &Config, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let filter = Filter {
-        action: arguments.action.map(|action| action.as_str().to_owned()),
-        seller: arguments.seller.clone(),
-        transaction_id: arguments.transaction.clone(),
-        order_id: arguments.order.clone(),
-        progress: arguments.progress,
-    };
     let reader = Reader::open(&config.inbox.path)?;
-    let events = reader.events(&filter, arguments.list.limit)?;
+    let events = reader.events(&arguments.which.filter(), arguments.list.limit)?;
     let code = print_all(&events, arguments.list.json, EventRow::new, event_line)?;
     let Totals { pending, done, dead, rejected, refused } = reader.totals()?;
     eprintln!(
@@ -164,29 +205,69 @@ pub(super) fn refusals(config: &Config, arguments: &Refusals) -> Result<ExitCode
 }
 
 pub(super) fn replay(config: &Config, arguments: &Replay) -> Result<ExitCode, Failure> {
+    if arguments.ids.is_empty() {
+        return replay_which(config, arguments);
+    }
     let directory = &config.inbox.path;
-    let ids = if arguments.dead {
-        let dead = Reader::open(directory)?.dead_letters(usize::MAX)?;
-        dead.into_iter().map(|event| event.id).collect()
-    } else {
-        arguments.ids.clone()
-    };
-    let replays = reader::request_replays(directory, &ids, Utc::now())?;
-    for (id, replay) in ids.iter().zip(&replays) {
-        let said = match replay {
-            reader::Replay::Requested => {
+    let places = Reader::open(directory)?.places(&arguments.ids)?;
+    let mut replays = HashMap::new();
+    request_replays(directory, places.values().copied().collect(), Utc::now(), |step| {
+        replays.extend(step.iter().copied());
+    })?;
+    let mut all = true;
+    for id in &arguments.ids {
+        let replay = places.get(id).and_then(|seq| replays.get(seq));
+        let said = match replay.copied().unwrap_or(replays::Replay::Unknown) {
+            replays::Replay::Requested => {
                 "requested: the running receiver, or the next, takes it up"
             }
-            reader::Replay::StillPending => "not needed: it is pending and will be delivered",
-            reader::Replay::Unknown => "there is no such event",
+            replays::Replay::StillPending => "not needed: it is pending and will be delivered",
+            replays::Replay::Unknown => {
+                all = false;
+                "there is no such event"
+            }
         };
         println!("{id} {said}");
     }
-    if ids.is_empty() {
-        println!("there are no dead letters");
-    }
-    let all = !replays.contains(&reader::Replay::Unknown);
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Replays what the options name: too many, maybe, to say a line of each.
+fn replay_which(config: &Config, arguments: &Replay) -> Result<ExitCode, Failure> {
+    let directory = &config.inbox.path;
+    let mut filter = arguments.which.filter();
+    if arguments.dead {
+        filter.progress = Some(Progress::Dead);
+    }
+    let reader = Reader::open(directory)?;
+    if arguments.dry_run {
+        let settled = match filter.progress {
+            Some(Progress::Pending) => 0,
+            Some(Progress::Done | Progress::Dead | Progress::Rejected) => reader.count(&filter)?,
+            None => {
+                let pending = Filter { progress: Some(Progress::Pending), ..filter.clone() };
+                reader.count(&filter)?.saturating_sub(reader.count(&pending)?)
+            }
+        };
+        println!("{settled} events would be handed over again");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seqs = reader.seqs(&filter)?;
+    let (all, mut seen, mut requested, mut pending) = (seqs.len(), 0, 0, 0);
+    request_replays(directory, seqs, Utc::now(), |step| {
+        let count = |wanted| step.iter().filter(|(_, replay)| *replay == wanted).count();
+        seen += step.len();
+        requested += count(replays::Replay::Requested);
+        pending += count(replays::Replay::StillPending);
+        if seen < all {
+            eprintln!("{seen} of {all} looked at, {requested} requested");
+        }
+    })?;
+    println!("{requested} requested: the running receiver, or the next, takes them up");
+    if pending > 0 {
+        println!("{pending} not needed: they are pending and will be delivered");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a list, as JSON lines or for people.

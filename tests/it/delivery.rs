@@ -284,3 +284,27 @@ async fn dead_letters_of_a_transaction_are_replayed_in_their_order() {
     assert_eq!(replayed, ["S0", "S1", "S2", "S3"]);
     receiver.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_filter_names_is_counted_and_replayed() {
+    let recorder = Recorder::new();
+    let receiver = TestReceiver::start("[dispatch]\npoll_ms = 20", recorder.clone()).await;
+    for transaction in ["t1", "t2", "t3"] {
+        receiver.accept("/on_status", on_status(transaction, "m", "Accepted")).await;
+    }
+    recorder.wait_for(3).await;
+    receiver.settle().await;
+    let inbox = receiver.inbox();
+    tokio::task::spawn_blocking(move || {
+        let run = |arguments: &[&str]| crate::commands::output(&inbox, arguments);
+        let by_time = run(&["replay", "--since", "2020-01-01T00:00:00Z", "--dry-run"]);
+        assert!(by_time.starts_with("3 events"), "{by_time}");
+        let replayed = run(&["replay", "--transaction", "t2", "--progress", "done"]);
+        assert!(replayed.starts_with("1 requested"), "{replayed}");
+    })
+    .await
+    .unwrap();
+    let replayed = recorder.wait_for(4).await.remove(3);
+    assert_eq!((replayed.context.transaction_id.as_deref(), replayed.replay), (Some("t2"), 1));
+    receiver.stop().await;
+}

@@ -11,8 +11,9 @@ use crate::dispatch::{Desk, Options};
 use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler};
 use crate::inbox::contract::ManualClock;
-use crate::inbox::reader::{Filter, Progress, Reader, Summary};
-use crate::inbox::{Claim, Inbox as _, Outlet};
+use crate::inbox::reader::selection::Filter;
+use crate::inbox::reader::{Progress, Reader, Summary};
+use crate::inbox::{Outlet, Claim, Inbox as _};
 use crate::retry::Policy;
 
 /// How the handler ends.

@@ -1,21 +1,25 @@
 //! What the commands read of an inbox, beside the process that has it open or without one.
 //!
 //! Reading never waits for the writer nor stops it. There is no index on what the filters name:
-//! a list walks the narrow rows from the newest on, some 100 ms for 1,000,000 events.
+//! a list walks the narrow rows from the newest on, see [`selection`].
 
 pub(crate) mod handlers;
 pub(crate) mod refusals;
+pub(crate) mod replays;
+pub(crate) mod selection;
 
-use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
+use self::selection::{Filter, Order};
 use crate::event::{EventId, Flags};
 use crate::inbox::sqlite::open_error::OpenError;
+use crate::inbox::sqlite::outcome::State;
 use crate::inbox::sqlite::pages::{time, warnings_from_rest};
 use crate::inbox::sqlite::schema;
 use crate::words::Violation;
@@ -75,21 +79,6 @@ impl Progress {
             Progress::Rejected => "rejected",
         }
     }
-}
-
-/// Which events a list shows; `None` is any.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
-    /// The action's name.
-    pub(crate) action: Option<String>,
-    /// The seller, verified or not.
-    pub(crate) seller: Option<String>,
-    /// The transaction's id.
-    pub(crate) transaction_id: Option<String>,
-    /// The order's id.
-    pub(crate) order_id: Option<String>,
-    /// How far the event is.
-    pub(crate) progress: Option<Progress>,
 }
 
 /// An event without its body.
@@ -161,17 +150,6 @@ pub(crate) struct Totals {
     pub(crate) refused: u64,
 }
 
-/// What became of the wish for a replay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replay {
-    /// The request is on the disk; the process that has the inbox, or the next one, takes it up.
-    Requested,
-    /// The event is not settled: it will be delivered anyway.
-    StillPending,
-    /// There is no such event.
-    Unknown,
-}
-
 /// Where the parts of `PROGRESS` come from.
 const FROM: &str = "FROM event e LEFT JOIN delivery d USING (seq)";
 
@@ -199,35 +177,32 @@ impl Reader {
 
     /// Returns at most `limit` events that match, newest first.
     pub(crate) fn events(&self, filter: &Filter, limit: usize) -> Result<Vec<Summary>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS}, {PROGRESS} {FROM}
-             WHERE (:action IS NULL OR e.action = :action)
-             AND (:seller IS NULL OR e.seller IN (:seller, 'unverified:' || :seller))
-             AND (:transaction IS NULL OR e.transaction_id = :transaction)
-             AND (:order IS NULL OR e.order_id = :order)
-             AND (:progress IS NULL OR {PROGRESS} = :progress)
-             ORDER BY e.seq DESC LIMIT :limit"
-        );
-        let progress = filter
-            .progress
-            .and_then(|wanted| Progress::ALL.iter().position(|progress| *progress == wanted));
         let read = || {
-            self.connection
-                .prepare(&sql)?
-                .query_map(
-                    named_params! {
-                        ":action": filter.action,
-                        ":seller": filter.seller,
-                        ":transaction": filter.transaction_id,
-                        ":order": filter.order_id,
-                        ":progress": progress,
-                        ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-                    },
-                    summary,
-                )?
-                .collect::<rusqlite::Result<Vec<_>>>()
+            let snapshot = self.connection.unchecked_transaction()?;
+            let seqs = selection::seqs(&snapshot, filter, Order::NewestFirst, limit)?;
+            let mut one = snapshot
+                .prepare(&format!("SELECT {COLUMNS}, {PROGRESS} {FROM} WHERE e.seq = ?1"))?;
+            let summaries = seqs.into_iter().map(|seq| one.query_row([seq], summary));
+            summaries.collect::<rusqlite::Result<Vec<_>>>()
         };
         read().map_err(Error::Read)
+    }
+
+    /// Counts the events that match.
+    pub(crate) fn count(&self, filter: &Filter) -> Result<u64, Error> {
+        let mut count = 0;
+        let counted = selection::walk(&self.connection, filter, Order::NewestFirst, |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        counted.map(|()| count).map_err(Error::Read)
+    }
+
+    /// Returns the places in the log of the events that match, oldest first: 8 bytes each, where a
+    /// list takes several hundred.
+    pub(crate) fn seqs(&self, filter: &Filter) -> Result<Vec<i64>, Error> {
+        let seqs = selection::seqs(&self.connection, filter, Order::OldestFirst, usize::MAX);
+        seqs.map_err(Error::Read)
     }
 
     /// Returns at most `limit` dead letters, newest first.
@@ -259,87 +234,38 @@ impl Reader {
 
     /// Counts what there is.
     pub(crate) fn totals(&self) -> Result<Totals, Error> {
-        let sql = format!("SELECT {PROGRESS}, count(*) {FROM} GROUP BY 1");
         let read = || {
-            let mut totals = Totals::default();
-            let mut statement = self.connection.prepare(&sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let count = row.get(1)?;
-                match progress(row, 0)? {
-                    Progress::Pending => totals.pending = count,
-                    Progress::Done => totals.done = count,
-                    Progress::Dead => totals.dead = count,
-                    Progress::Rejected => totals.rejected = count,
-                }
-            }
-            totals.refused = self.connection.query_row(
+            // One snapshot for all: an event that is settled in between would be counted twice.
+            let snapshot = self.connection.unchecked_transaction()?;
+            let (deliveries, done, dead) = snapshot.query_row(
+                "SELECT count(*), count(*) FILTER (WHERE state = ?1),
+                 count(*) FILTER (WHERE state = ?2) FROM delivery",
+                [State::Done.number(), State::Dead.number()],
+                |row| Ok((row.get::<_, u64>(0)?, row.get(1)?, row.get(2)?)),
+            )?;
+            let (events, rejected) = snapshot.query_row(
+                "SELECT count(*), count(*) FILTER (WHERE standing = 1
+                 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.seq = e.seq)) FROM event e",
+                [],
+                |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)),
+            )?;
+            let refused = snapshot.query_row(
                 "SELECT coalesce(sum(refused), 0) FROM refusal_count",
                 [],
                 |row| row.get(0),
             )?;
-            Ok(totals)
+            // Each row of `delivery` belongs to an event, so the rest needs no join.
+            let untouched = events.saturating_sub(deliveries + rejected);
+            Ok(Totals {
+                pending: deliveries - done - dead + untouched,
+                done,
+                dead,
+                rejected,
+                refused,
+            })
         };
         read().map_err(Error::Read)
     }
-}
-
-/// Asks for another round of settled events, all in one step, so that those of a lane come in the
-/// order of the log whatever the order of `ids`. The process that has the inbox takes the requests
-/// up at its next look; without one, the next that opens it does.
-pub(crate) fn request_replays(
-    directory: &Path,
-    ids: &[EventId],
-    now: DateTime<Utc>,
-) -> Result<Vec<Replay>, Error> {
-    let file = existing(directory)?;
-    let connection = schema::open_requester(&file).map_err(Error::Open)?;
-    let found = find(&connection, ids).map_err(Error::Read)?;
-    let transaction = connection.unchecked_transaction().map_err(Error::Request)?;
-    let mut replays = Vec::with_capacity(ids.len());
-    for id in ids {
-        replays.push(match found.get(id) {
-            None => Replay::Unknown,
-            Some((_, Progress::Pending)) => Replay::StillPending,
-            Some((seq, Progress::Done | Progress::Dead | Progress::Rejected)) => {
-                transaction
-                    .prepare_cached("INSERT OR IGNORE INTO replay_request VALUES (?1, ?2)")
-                    .and_then(|mut insert| insert.execute((seq, now.timestamp_micros())))
-                    .map_err(Error::Request)?;
-                Replay::Requested
-            }
-        });
-    }
-    transaction.commit().map_err(Error::Request)?;
-    Ok(replays)
-}
-
-/// Asks for another round of one event.
-#[cfg(test)]
-pub(crate) fn request_replay(
-    directory: &Path,
-    id: EventId,
-    now: DateTime<Utc>,
-) -> Result<Replay, Error> {
-    request_replays(directory, &[id], now).map(|replays| replays[0])
-}
-
-/// Finds events by their ids in one walk through the narrow rows: there is no index on the id.
-fn find(
-    connection: &Connection,
-    ids: &[EventId],
-) -> rusqlite::Result<HashMap<EventId, (i64, Progress)>> {
-    let wanted: HashSet<&EventId> = ids.iter().collect();
-    let mut found = HashMap::new();
-    let mut statement = connection.prepare(&format!("SELECT e.id, e.seq, {PROGRESS} {FROM}"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let id = EventId::new(Uuid::from_bytes(row.get(0)?));
-        if wanted.contains(&id) {
-            found.insert(id, (row.get(1)?, progress(row, 2)?));
-        }
-    }
-    Ok(found)
 }
 
 fn existing(directory: &Path) -> Result<std::path::PathBuf, Error> {

@@ -63,17 +63,16 @@ pub(super) fn insert(
     let known = ground.window.find(&keys);
     let mut decisions = Vec::with_capacity(appends.len());
     let mut seq = ground.last_seq;
-    for place in 0..appends.len() {
+    for (place, known) in known.into_iter().enumerate() {
         let (earlier, rest) = appends.split_at_mut(place);
         let append = &mut rest[0];
-        let (decision, reused) =
-            match find_original(ground, known[place], &overlay, earlier, append)? {
-                Found::Duplicate(decision) => (decision, false),
-                Found::None { reused } => {
-                    seq += 1;
-                    (Decision::New { seq }, reused)
-                }
-            };
+        let (decision, reused) = match find_original(ground, known, &overlay, earlier, append)? {
+            Found::Duplicate(decision) => (decision, false),
+            Found::None { reused } => {
+                seq += 1;
+                (Decision::New { seq }, reused)
+            }
+        };
         if let Decision::New { seq } = decision {
             append.event.id = new_id(ground);
             append.event.seq = seq.unsigned_abs();

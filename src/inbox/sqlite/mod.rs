@@ -30,7 +30,7 @@ mod low_water;
 mod mailbox;
 pub(crate) mod open_error;
 mod options;
-mod outcome;
+pub(in crate::inbox) mod outcome;
 mod packs;
 pub(in crate::inbox) mod pages;
 mod pauses;

@@ -12,8 +12,10 @@ use super::{Options, SqliteInbox};
 use crate::clock::Clock as _;
 use crate::event::EventId;
 use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, check_all, new_id};
+use crate::inbox::reader::Reader;
 use crate::inbox::reader::refusals::RefusalFilter;
-use crate::inbox::reader::{Filter, Reader, Replay, request_replay};
+use crate::inbox::reader::replays::{Replay, request_replay};
+use crate::inbox::reader::selection::Filter;
 use crate::inbox::{Error, Inbox, Receipt, Refusal, Seq, Settlement};
 
 /// Small bounds, a short look-around, and no demand on this machine's disk.
@@ -54,29 +56,6 @@ async fn the_contract_holds_when_every_event_is_read_back() {
         bench
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn duplicates_are_known_while_the_tables_of_a_start_are_not_there() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = ManualClock::new();
-    let options = Options { window_held: true, ..options(&directory) };
-    let sample = |stamp| Sample { stamp, ..SAMPLE };
-    let state = |state| Sample { state, stamp: 7, ..SAMPLE };
-    let (inbox, bench) = open(&options, &clock);
-    let first = new_id(bench.append(sample(1)).await);
-    inbox.abandon();
-    let (inbox, bench) = open(&options, &clock);
-    // The body again, the content under the same ids, another content, and the latest content.
-    assert_eq!(bench.append(sample(1)).await.unwrap(), Receipt::Duplicate { of: first });
-    assert_eq!(bench.append(sample(2)).await.unwrap(), Receipt::Duplicate { of: first });
-    let packed = new_id(bench.append(state("Packed")).await);
-    assert_eq!(bench.append(state("Packed")).await.unwrap(), Receipt::Duplicate { of: packed });
-    let again = new_id(bench.append(sample(3)).await);
-    inbox.abandon();
-    let (_inbox, bench) = open(&options, &clock);
-    assert_eq!(bench.append(sample(4)).await.unwrap(), Receipt::Duplicate { of: again });
-    assert_eq!(bench.append(state("Packed")).await.unwrap(), Receipt::Duplicate { of: packed });
 }
 
 #[tokio::test]

@@ -12,9 +12,10 @@ use super::tests::{open, options, refusal};
 use crate::clock::Clock as _;
 use crate::event::Flag;
 use crate::inbox::contract::{ManualClock, SAMPLE, Sample, new_id};
+use crate::inbox::reader::Reader;
 use crate::inbox::reader::refusals::RefusalFilter;
-use crate::inbox::reader::{Reader, request_replay};
-use crate::inbox::{Error, Inbox, Outlet, Settlement, Standing};
+use crate::inbox::reader::replays::request_replay;
+use crate::inbox::{Outlet, Error, Inbox, Settlement, Standing};
 
 #[tokio::test]
 async fn a_rejected_body_that_is_no_json_can_be_replayed() {

@@ -8,7 +8,8 @@ use crate::beckn::answer::ErrorType;
 use crate::beckn::callback::Callback;
 use crate::buyer_rule::{BuyerRule, Refuse};
 use crate::event::Flag;
-use crate::inbox::reader::{Progress, Replay, request_replay};
+use crate::inbox::reader::Progress;
+use crate::inbox::reader::replays::{Replay, request_replay};
 use crate::inbox::{Inbox as _, Receipt, Settlement};
 use crate::words::Profile;
 

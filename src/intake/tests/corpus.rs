@@ -234,7 +234,13 @@ async fn real_bodies_on_the_wrong_route_are_refused_and_not_kept() {
     ];
     check_verdicts(&verdicts, &expected);
     assert_eq!(bench.inbox.depth().unsettled, 0);
-    assert!(bench.reader().events(&crate::inbox::reader::Filter::default(), 1).unwrap().is_empty());
+    assert!(
+        bench
+            .reader()
+            .events(&crate::inbox::reader::selection::Filter::default(), 1)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[track_caller]
