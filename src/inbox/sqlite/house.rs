@@ -15,8 +15,23 @@ use crate::words::Chain;
 /// How long the house is left alone after a failure: what fails now may be in order then.
 const REST: Duration = Duration::from_secs(5);
 
+/// How long the appends have the writer for themselves between two steps of a replay. A step takes
+/// a few milliseconds, so appends keep most of the writer, and 10,000 events a second are taken up.
+const BETWEEN_REPLAYS: Duration = Duration::from_millis(20);
+
 /// How long retention holds up the appends at each poll, plus a step.
 const RETENTION_BUDGET: Duration = Duration::from_millis(10);
+
+/// Why the writer looks at the house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// A poll is over.
+    Due,
+    /// No append waits.
+    Quiet,
+    /// Appends wait, but a replay has waited for its next step long enough.
+    Replays,
+}
 
 impl Writer {
     /// Does what is due besides the batches; returns whether there is more of it.
@@ -28,12 +43,19 @@ impl Writer {
             self.warn_of_overflow();
         }
         let quiet = self.shared.mailbox.waiting() == 0;
+        let replays = self.replays_from.is_some_and(|from| Instant::now() >= from);
         let rests = self.house_rests_until.is_some_and(|until| Instant::now() < until);
-        if rests || (!due && !quiet) {
+        let look = match (due, quiet, replays) {
+            (true, _, _) => Look::Due,
+            (false, true, _) => Look::Quiet,
+            (false, false, true) => Look::Replays,
+            (false, false, false) => return Ok(false),
+        };
+        if rests {
             return Ok(false);
         }
         let now = self.shared.clock.now();
-        match self.keep_house(due, now) {
+        match self.keep_house(look, now) {
             Ok(more) => Ok(more),
             Err(error) => {
                 tracing::warn!(error = %error, "the inbox could not be kept in order");
@@ -59,17 +81,23 @@ impl Writer {
         Ok(())
     }
 
-    fn keep_house(&mut self, due: bool, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+    fn keep_house(&mut self, look: Look, now: DateTime<Utc>) -> rusqlite::Result<bool> {
         self.write_refusals()?;
+        if look == Look::Due {
+            self.take_up_pauses()?;
+        }
         if self.shared.lanes.is_loading() {
             return Ok(false);
         }
-        if due {
-            self.take_up_pauses()?;
+        let replays_due = match self.replays_from {
+            Some(from) => Instant::now() >= from,
+            None => look == Look::Due,
+        };
+        if replays_due {
             self.take_up_replays(now)?;
         }
-        if !self.retention.is_due(now) {
-            return Ok(false);
+        if look == Look::Replays || !self.retention.is_due(now) {
+            return Ok(self.replays_from.is_some());
         }
         if self.retention.is_at_start() {
             let oldest = self.window.oldest().map(|entry| entry.seq);
@@ -78,13 +106,13 @@ impl Writer {
             packs::expire(self.connection(), horizon, oldest.unwrap_or(0))?;
         }
         // Under load nothing is quiet, and one step a poll would let the log grow without bound.
-        let budget = if due { RETENTION_BUDGET } else { Duration::ZERO };
+        let budget = if look == Look::Due { RETENTION_BUDGET } else { Duration::ZERO };
         let began = Instant::now();
         let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
         loop {
             let more = self.retention.step(connection, &self.options, now, self.last_seq)?;
             if !more || began.elapsed() >= budget {
-                return Ok(more);
+                return Ok(more || self.replays_from.is_some());
             }
         }
     }
@@ -98,12 +126,21 @@ impl Writer {
             .inspect_err(|_| self.shared.mailbox.requeue_counts(counts))
     }
 
+    /// Takes a step's worth of requests up, and notes when the next step may be if there are more.
     fn take_up_replays(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
         self.unsure_replays.clear();
-        let requested = replays::requested(self.connection(), &self.options.outlets)?;
+        self.replays_from = None;
+        // The other half is for what comes in: a replay must not have it answered 503.
+        let share = self.options.unsettled_limit.div_ceil(2) as u64;
+        let limit = share.saturating_sub(self.shared.lanes.unsettled()).min(replays::STEP);
+        if limit == 0 {
+            return Ok(());
+        }
+        let requested = replays::requested(self.connection(), &self.options.outlets, limit)?;
         if requested.is_empty() {
             return Ok(());
         }
+        let more = requested.len() as u64 == limit;
         let connection = self.connection();
         let written = in_transaction(connection, || replays::begin(connection, &requested));
         if let Err(error) = written {
@@ -113,6 +150,7 @@ impl Writer {
         }
         let pending = requested.iter().filter_map(|request| request.round).map(Round::pending);
         drop(self.shared.lanes.push(pending.collect(), self.last_seq, now));
+        self.replays_from = more.then(|| Instant::now() + BETWEEN_REPLAYS);
         Ok(())
     }
 

@@ -48,6 +48,8 @@ mod model_tests;
 #[cfg(test)]
 mod outlet_tests;
 #[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trouble_tests;
@@ -170,6 +172,7 @@ impl SqliteInbox {
             failures: 0,
             unsure_replays: Vec::new(),
             looked_at: None,
+            replays_from: None,
             house_rests_until: None,
             overflow_warned_at: None,
             lock,

@@ -6,8 +6,8 @@ use super::lanes::Pending;
 use super::outcome::{Progress, State};
 use crate::inbox::{Outlet, Outlets};
 
-/// How many requests one look takes up.
-const LIMIT: i64 = 256;
+/// How many requests one step takes up: a few milliseconds with its commit.
+pub(super) const STEP: u64 = 256;
 
 /// A round that a replay begins.
 #[derive(Debug, Clone, Copy)]
@@ -40,19 +40,21 @@ pub(super) struct Request {
     pub(super) round: Option<Round>,
 }
 
-/// Reads the requests that wait.
+/// Reads at most `limit` requests, in the order of the log: that of their times would have all of
+/// them sorted at each step.
 pub(super) fn requested(
     connection: &Connection,
     outlets: &Outlets,
+    limit: u64,
 ) -> rusqlite::Result<Vec<Request>> {
     connection
         .prepare_cached(
             "SELECT r.seq, e.lane, e.standing, d.state, d.replay,
              e.action, e.domain, e.bap_id, e.seller FROM replay_request r
              LEFT JOIN event e USING (seq) LEFT JOIN delivery d USING (seq)
-             ORDER BY r.requested_at, r.seq LIMIT ?1",
+             ORDER BY r.seq LIMIT ?1",
         )?
-        .query_map([LIMIT], |row| {
+        .query_map([limit], |row| {
             let seq = row.get(0)?;
             let lane: Option<i64> = row.get(1)?;
             let rejected = row.get::<_, Option<i64>>(2)? == Some(1);
@@ -85,15 +87,17 @@ pub(super) fn begin(connection: &Connection, requests: &[Request]) -> rusqlite::
             connection
                 .prepare_cached("INSERT OR REPLACE INTO open_replay VALUES (?1)")?
                 .execute([round.seq])?;
-        } else {
-            tracing::info!(
-                seq = request.seq,
-                "dropped a replay request: the event is not settled, or not kept any more"
-            );
         }
         connection
             .prepare_cached("DELETE FROM replay_request WHERE seq = ?1")?
             .execute([request.seq])?;
+    }
+    let dropped = requests.iter().filter(|request| request.round.is_none()).count();
+    if dropped > 0 {
+        tracing::info!(
+            dropped,
+            "dropped replay requests: their events are not settled, or not kept any more"
+        );
     }
     Ok(())
 }

@@ -54,6 +54,8 @@ pub(super) struct Writer {
     /// Replays whose commit failed, so that they may be on the disk or not.
     pub(super) unsure_replays: Vec<Round>,
     pub(super) looked_at: Option<Instant>,
+    /// When the next step of a replay may be; `None`: no more requests are known.
+    pub(super) replays_from: Option<Instant>,
     /// No house-keeping before this: the last one failed.
     pub(super) house_rests_until: Option<Instant>,
     pub(super) overflow_warned_at: Option<Instant>,
