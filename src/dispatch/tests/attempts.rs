@@ -13,7 +13,7 @@ use crate::handler::{HandlerError, OrderEventHandler};
 use crate::inbox::contract::ManualClock;
 use crate::inbox::reader::selection::Filter;
 use crate::inbox::reader::{Progress, Reader, Summary};
-use crate::inbox::{Outlet, Claim, Inbox as _};
+use crate::inbox::{Claim, Inbox as _, Outlet};
 use crate::retry::Policy;
 
 /// How the handler ends.

@@ -14,7 +14,7 @@ use crate::clock::Clock as _;
 use crate::event::EventId;
 use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, cases};
 use crate::inbox::reader::replays::{Replay, request_replay};
-use crate::inbox::{Outlet, Claim, Inbox, Receipt, Settlement};
+use crate::inbox::{Claim, Inbox, Outlet, Receipt, Settlement};
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::inbox::Outlets;
 use super::window::Window;
+use crate::inbox::Outlets;
 
 /// The settings; the names are those of the section `inbox` of the configuration.
 #[derive(Debug, Clone)]

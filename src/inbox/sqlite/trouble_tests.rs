@@ -15,7 +15,7 @@ use crate::inbox::contract::{ManualClock, SAMPLE, Sample, new_id};
 use crate::inbox::reader::Reader;
 use crate::inbox::reader::refusals::RefusalFilter;
 use crate::inbox::reader::replays::request_replay;
-use crate::inbox::{Outlet, Error, Inbox, Settlement, Standing};
+use crate::inbox::{Error, Inbox, Outlet, Settlement, Standing};
 
 #[tokio::test]
 async fn a_rejected_body_that_is_no_json_can_be_replayed() {
