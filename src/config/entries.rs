@@ -7,9 +7,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::forms::HANDLER_NAME;
 use super::handlers::{Forward, Handler, HandlerKind};
 use super::problem::{Place, Problem};
-use super::settings::{HANDLER_NAME, VARIABLES};
+use super::settings::VARIABLES;
 use super::value::{Unfit, describe, mismatch, quoted, shown_name, unknown};
 use crate::words::nearest::nearest;
 

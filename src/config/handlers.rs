@@ -6,9 +6,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::forms::{ANY_PATH, NOT_EMPTY, is_url};
+use super::list::{AtMost, Item};
 use super::secret::Secret;
-use super::settings::{ANY_PATH, HOUR_MS, MIB, NOT_EMPTY, Setting, is_url, row, unfit};
-use super::value::{AtMost, Form, Item, Time, Value};
+use super::settings::{HOUR_MS, MIB, Setting, row, unfit};
+use super::value::{Form, Time, Value};
 use super::words::Content;
 use crate::words::Template;
 

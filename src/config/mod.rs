@@ -5,16 +5,18 @@
 //! `settings`: its name, its default, what is allowed and why it is there; `config.toml` is that
 //! table written out, and a test proves it.
 //!
-//! Layout: `settings` is the table, `value` and `levels`
-//! read one value of each kind, `secret` one that is never shown, `words` are the settings
+//! Layout: `settings` is the table, `value`, `list` and `levels`
+//! read one value of each kind, `forms` say what texts look like, `secret` one that is never shown, `words` are the settings
 //! that are a choice, `handlers` is the table of each kind of handler and `entries` reads them,
 //! `routes` reads routes, `parse` walks the file and the environment, `check` holds what settings
 //! demand of each other, `problem` says what is wrong and where.
 
 mod check;
 mod entries;
+mod forms;
 mod handlers;
 mod levels;
+mod list;
 mod parse;
 mod problem;
 mod routes;

@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::settings::HANDLER_NAME;
+use super::forms::HANDLER_NAME;
 use super::value::{Unfit, Value, mismatch, shown_name, unknown};
 use crate::words::Glob;
 use crate::words::nearest::nearest;

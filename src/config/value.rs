@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::words::Choice;
-use crate::words::{Outside, PinnedKey, SubscriberId, Template, holds_key};
+use crate::words::{Outside, Template, holds_key};
 
 /// A type that a setting can have.
 pub(super) trait Value: Sized {
@@ -33,7 +33,7 @@ pub(super) trait Value: Sized {
 }
 
 /// Returns what was read from `value`, if it is of the right type and allowed.
-fn fit<T: Value>(
+pub(super) fn fit<T: Value>(
     value: &Spanned<DeValue<'_>>,
     form: T::Form,
     read: Option<T>,
@@ -329,81 +329,6 @@ impl<T: Choice> Value for T {
 
     fn shown(&self, (): ()) -> String {
         quoted(self.word())
-    }
-}
-
-/// How many elements a list may have.
-#[derive(Clone, Copy)]
-pub(super) struct AtMost(pub(super) usize);
-
-/// What a list can be of: texts of one form.
-pub(super) trait Item: Sized {
-    /// Says what a text must be, to go after "expected".
-    const EXPECTED: &'static str;
-
-    /// Reads an allowed text.
-    fn read(text: &str) -> Option<Self>;
-
-    /// Returns the text.
-    fn shown(&self) -> String;
-}
-
-impl Item for SubscriberId {
-    const EXPECTED: &'static str = "only texts that are not empty";
-
-    fn read(text: &str) -> Option<Self> {
-        let id = Self::new(text);
-        (!id.as_str().is_empty()).then_some(id)
-    }
-
-    fn shown(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Item for PinnedKey {
-    const EXPECTED: &'static str = Self::FORM;
-
-    fn read(text: &str) -> Option<Self> {
-        Self::parse(text)
-    }
-
-    fn shown(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl<T: Item> Value for Vec<T> {
-    type Form = AtMost;
-
-    fn read(value: &Spanned<DeValue<'_>>, form: AtMost) -> Result<Self, Vec<Unfit>> {
-        let items = value.get_ref().as_array();
-        let read = |item: &Spanned<DeValue<'_>>| T::read(item.get_ref().as_str()?);
-        // Each wrong element has its own line.
-        let wrong: Vec<Unfit> = items
-            .into_iter()
-            .flat_map(|items| items.iter().filter(|item| read(item).is_none()))
-            .map(|item| Unfit::new(item, T::EXPECTED))
-            .collect();
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
-        fit(value, form, items.and_then(|items| items.iter().map(read).collect()))
-    }
-
-    fn fits(&self, AtMost(limit): AtMost) -> bool {
-        // A program may have made an element that no text gives.
-        self.len() <= limit && self.iter().all(|item| T::read(&item.shown()).is_some())
-    }
-
-    fn expected(AtMost(limit): AtMost) -> String {
-        format!("a list of at most {limit} texts, such as [\"a\", \"b\"]")
-    }
-
-    fn shown(&self, AtMost(limit): AtMost) -> String {
-        let shown: Vec<String> =
-            self.iter().take(limit).map(|item| quoted(&item.shown())).collect();
-        format!("[{}]", shown.join(", "))
     }
 }
 

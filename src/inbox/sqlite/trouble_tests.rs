@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::Options;
 use super::faults::{Fault, io_error};
 use super::hand_out::claims;
 use super::pages::ReadError;
 use super::tests::{open, options, refusal};
+use super::{Options, Shared};
 use crate::clock::Clock as _;
 use crate::event::Flag;
 use crate::inbox::contract::{ManualClock, SAMPLE, Sample, new_id};
@@ -72,6 +72,16 @@ async fn a_panic_of_the_writer_ends_the_inbox_and_nobody_waits_for_it() {
     assert!(matches!(bench.append(SAMPLE).await, Err(Error::Engine(_))));
 }
 
+/// Waits until the loader has seen the end of the log: before that the lanes may know only a part.
+async fn loaded(shared: &Shared) {
+    let waiting = async {
+        while shared.lanes.is_loading() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("the loader ends");
+}
+
 #[tokio::test]
 async fn an_event_that_cannot_be_read_now_waits_and_the_others_do_not() {
     let directory = tempfile::tempdir().unwrap();
@@ -82,6 +92,7 @@ async fn an_event_that_cannot_be_read_now_waits_and_the_others_do_not() {
     let stuck = new_id(bench.append(SAMPLE).await);
     let whole = new_id(bench.append(Sample { transaction: Some("t2"), ..SAMPLE }).await);
     let shared = &inbox.shared;
+    loaded(shared).await;
     let (_, held) = shared.hold(shared.lanes.take(Outlet(0), 1, clock.now()));
     assert!(claims(held, |_| Err(ReadError::Now(io_error()))).claims.is_empty());
     let claim = bench.claim(1).await.remove(0);
@@ -103,6 +114,7 @@ async fn an_event_that_makes_reading_panic_is_a_dead_letter_alone() {
     let culprit = new_id(bench.append(SAMPLE).await);
     let whole = new_id(bench.append(Sample { transaction: Some("t2"), ..SAMPLE }).await);
     let shared = &inbox.shared;
+    loaded(shared).await;
     let (_, held) = shared.hold(shared.lanes.take(Outlet(0), 2, clock.now()));
     let handed_out = claims(held, |seq| {
         assert!(seq != 1, "a panic that a test planted");
