@@ -36,6 +36,8 @@ pub use settings::{
 pub use words::{Content, LogFormat, OtherActions, RegistryApi, SignatureMode};
 
 #[cfg(test)]
+mod handlers_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trust_tests;
