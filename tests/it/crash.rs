@@ -87,12 +87,7 @@ async fn every_acked_event_survives_kills_under_load_and_is_delivered() {
         let body = on_status(&format!("t{number}"), "m", "Accepted");
         assert_eq!(post(child.address, "/on_status", body.as_bytes()).await.body, ACK);
     }
-    wait_until("everything is settled", async || {
-        let ready =
-            crate::harness::request(child.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
-        ready.body.contains("unsettled events: 0\n")
-    })
-    .await;
+    child.settle().await;
     let listed =
         crate::commands::output(child.directory(), &["events", "--limit", "10000000", "--json"]);
     printed.extend(child.end().await.0);

@@ -13,9 +13,7 @@ use sha2::Sha256;
 use tempfile::TempDir;
 
 use crate::commands::output;
-use crate::harness::{
-    Child, TestReceiver, binary, on_status, request, sample, try_request, wait_until,
-};
+use crate::harness::{Child, TestReceiver, binary, on_status, sample, try_request, wait_until};
 use crate::target::{Delivery, Does, Target};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -191,11 +189,7 @@ async fn a_kill_in_the_middle_of_forwarding_loses_nothing() {
     let out = target.seen().len();
     hangs.store(false, Ordering::SeqCst);
     let child = Child::start_in(Arc::clone(&directory), &[], &[]).await;
-    wait_until("everything is settled", async || {
-        let ready = request(child.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
-        ready.body.contains("unsettled events: 0\n")
-    })
-    .await;
+    child.settle().await;
     child.end_quietly().await;
     let seen = target.seen();
     let events = assert_in_order(&seen);

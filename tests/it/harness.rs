@@ -433,6 +433,15 @@ impl Child {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Waits until every event is settled.
+    pub(crate) async fn settle(&self) {
+        wait_until("every event is settled", async || {
+            let ready = request(self.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
+            ready.body.contains("unsettled events: 0\n")
+        })
+        .await;
+    }
+
     /// Kills it as a power cut would, and returns the lines that it had printed.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.process.kill().unwrap();
