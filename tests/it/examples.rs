@@ -2,12 +2,16 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use beckn_receiver::Config;
 use tempfile::TempDir;
 
-use crate::harness::{ACK, on_status, post, request};
+use crate::commands::output;
+use crate::harness::{self, ACK, on_status, post, request};
+use crate::target::Target;
 
 /// Returns the binary of an example, which `cargo test` builds beside this test.
 fn example(name: &str) -> PathBuf {
@@ -75,4 +79,86 @@ async fn the_router_lives_inside_an_app() {
     assert_eq!(post(example.address, "/beckn/on_status", body.as_bytes()).await.body, ACK);
     let line = example.first_line().await;
     assert!(line.starts_with("on_status of order Some(\"O-t\"): "), "{line}");
+}
+
+/// Returns the path of a settings file of the examples.
+fn settings(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/settings").join(name)
+}
+
+#[test]
+fn settings_are_allowed_and_lead_to_handlers_that_there_are() {
+    let directory = TempDir::new().unwrap();
+    let mut kinds = Vec::new();
+    for entry in std::fs::read_dir(settings("")).unwrap() {
+        let file = entry.unwrap().path();
+        let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        let routed = config.routes.iter().map(|route| &route.handler);
+        let led_to: Vec<_> = routed.chain([&config.dispatch.handler]).collect();
+        for handler in &led_to {
+            let is_there = *handler == "print" || config.handlers.contains_key(*handler);
+            assert!(is_there, "{}: no handler {handler}", file.display());
+        }
+        for (name, handler) in &config.handlers {
+            assert!(led_to.contains(&name), "{}: nothing leads to {name}", file.display());
+            kinds.push(handler.kind.as_str());
+        }
+        let listed = output(directory.path(), &["-c", file.to_str().unwrap(), "route"]);
+        assert!(listed.ends_with(&format!("else {}\n", config.dispatch.handler)), "{listed}");
+    }
+    for kind in ["forward", "jetstream", "rabbitmq"] {
+        assert!(kinds.contains(&kind), "an example of {kind}: {kinds:?}");
+    }
+}
+
+/// Starts the receiver with a settings file of the examples, in this directory, and its handlers
+/// led to these targets.
+async fn serve(directory: TempDir, name: &str, targets: &[(&str, &Target)]) -> harness::Child {
+    std::fs::copy(settings(name), directory.path().join("config.toml")).unwrap();
+    let urls = targets.iter().map(|(handler, target)| {
+        let variable = format!("BECKN_RECEIVER_HANDLERS__{handler}__URL");
+        (variable, format!("http://{}/", target.address))
+    });
+    let urls: Vec<_> = urls.collect();
+    let urls: Vec<_> = urls.iter().map(|(name, url)| (&**name, &**url)).collect();
+    harness::Child::start_in(Arc::new(directory), &[], &urls).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_that_forward_deliver_a_signed_event() {
+    let (directory, app) = (TempDir::new().unwrap(), Target::taking());
+    // As the file says to do first.
+    output(directory.path(), &["keygen", "--webhook", "--out", "webhook.secret"]);
+    let child = serve(directory, "forward.toml", &[("APP", &app)]).await;
+    let body = on_status("t", "m", "Accepted");
+    assert_eq!(post(child.address, "/on_status", body.as_bytes()).await.body, ACK);
+    child.settle().await;
+    child.end_quietly().await;
+    let delivery = app.seen().remove(0);
+    assert_eq!(delivery.envelope()["order_id"], "O-t");
+    assert!(delivery.header("webhook-signature").starts_with("v1,"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_with_routes_deliver_to_each_its_own() {
+    let (app, tracking) = (Target::taking(), Target::taking());
+    let targets = [("APP", &app), ("TRACKING", &tracking)];
+    let child = serve(TempDir::new().unwrap(), "routes.toml", &targets).await;
+    let posts =
+        [("on_status", "ONDC:RET10"), ("on_track", "ONDC:RET10"), ("on_status", "ONDC:TRV10")];
+    for (number, (action, domain)) in posts.into_iter().enumerate() {
+        let body = on_status(&format!("t{number}"), "m", "Accepted");
+        let body = body.replace("on_status", action).replace("ONDC:RET10", domain);
+        let answer = post(child.address, &format!("/{action}"), body.as_bytes()).await;
+        assert_eq!(answer.body, ACK);
+    }
+    child.settle().await;
+    let (printed, _) = child.end().await;
+    let orders = |target: &Target| {
+        let orders =
+            target.seen().into_iter().map(|delivery| delivery.envelope()["order_id"].clone());
+        orders.collect::<Vec<_>>()
+    };
+    assert_eq!((orders(&app), orders(&tracking)), (vec!["O-t0".into()], vec!["O-t1".into()]));
+    assert!(matches!(&*printed, [line] if line.contains("O-t2")), "{printed:?}");
 }
