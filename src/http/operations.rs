@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::callbacks::Desk;
-use crate::inbox::Inbox;
+use crate::inbox::{Depth, Inbox};
 
 /// What the probes look at.
 #[derive(Debug, Clone)]
@@ -36,8 +36,9 @@ async fn ready(State(probe): State<Probe>) -> Response {
     if let Some(error) = probe.inbox.trouble() {
         plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n"))
     } else {
-        let unsettled = probe.inbox.depth().unsettled;
-        plain(StatusCode::OK, format!("ready\nunsettled events: {unsettled}\n"))
+        let Depth { unsettled, is_counting } = probe.inbox.depth();
+        let counting = if is_counting { " so far, still counting" } else { "" };
+        plain(StatusCode::OK, format!("ready\nunsettled events: {unsettled}{counting}\n"))
     }
 }
 

@@ -136,6 +136,8 @@ pub(crate) enum Settlement {
 pub(crate) struct Depth {
     /// Events that are pending, with the handler, or waiting for a retry.
     pub(crate) unsettled: u64,
+    /// Whether what waited at the start is still being read: then there may be more of them.
+    pub(crate) is_counting: bool,
 }
 
 /// Why the inbox did not do what it was asked for.

@@ -166,11 +166,18 @@ impl TestReceiver {
         }
     }
 
-    /// Returns how many events are not settled, as the operations listener says.
+    /// Returns how many events are not settled, as the operations listener says when it has
+    /// counted them.
     pub(crate) async fn unsettled(&self) -> u64 {
-        let answer = request(self.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
-        let count = answer.body.lines().find_map(|line| line.strip_prefix("unsettled events: "));
-        count.unwrap_or_else(|| panic!("not ready: {answer}")).parse().unwrap()
+        let mut count = None;
+        wait_until("unsettled events are counted", async || {
+            let answer = request(self.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
+            let said = answer.body.lines().find_map(|line| line.strip_prefix("unsettled events: "));
+            count = said.unwrap_or_else(|| panic!("not ready: {answer}")).parse().ok();
+            count.is_some()
+        })
+        .await;
+        count.expect("it was waited for")
     }
 
     /// Returns the directory of the inbox, as `--inbox`-like commands take it.

@@ -348,7 +348,9 @@ impl Inbox for SqliteInbox {
     }
 
     fn depth(&self) -> Depth {
-        Depth { unsettled: self.shared.lanes.unsettled() }
+        // Asked first: what is read in between is counted, and never the other way round.
+        let is_counting = self.shared.lanes.is_loading();
+        Depth { unsettled: self.shared.lanes.unsettled(), is_counting }
     }
 
     fn trouble(&self) -> Option<Error> {

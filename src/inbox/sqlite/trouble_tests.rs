@@ -56,6 +56,29 @@ async fn a_refusal_takes_no_more_room_than_its_bounds_however_long_its_texts_are
 }
 
 #[tokio::test]
+async fn what_waits_at_a_start_is_never_said_to_be_less() {
+    let directory = tempfile::tempdir().unwrap();
+    let (options, clock) = (options(&directory), ManualClock::new());
+    let (inbox, bench) = open(&options, &clock);
+    let transactions: Vec<String> = (0..300).map(|number| format!("t{number}")).collect();
+    let samples = transactions
+        .iter()
+        .map(|transaction| bench.append(Sample { transaction: Some(transaction), ..SAMPLE }));
+    assert!(futures_util::future::join_all(samples).await.iter().all(Result::is_ok));
+    inbox.close().await;
+    drop((inbox, bench));
+    let (inbox, _bench) = open(&options, &clock);
+    loop {
+        let depth = inbox.depth();
+        if !depth.is_counting {
+            assert_eq!(depth.unsettled, 300);
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_panic_of_the_writer_ends_the_inbox_and_nobody_waits_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let (inbox, bench) = open(&options(&directory), &ManualClock::new());
