@@ -13,7 +13,9 @@ use sha2::Sha256;
 use tempfile::TempDir;
 
 use crate::commands::output;
-use crate::harness::{Child, TestReceiver, binary, on_status, sample, try_request, wait_until};
+use crate::harness::{
+    Child, Seller, TestReceiver, binary, on_status, sample, try_request, wait_until,
+};
 use crate::target::{Delivery, Does, Target};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -245,6 +247,35 @@ async fn a_bare_callback_comes_byte_for_byte() {
         assert_eq!(delivery.header("beckn-event-id"), delivery.id());
         assert_signed(&delivery);
     }
+    receiver.stop().await;
+}
+
+/// Returns what stands between backticks.
+fn named(text: &str) -> impl Iterator<Item = String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_names_every_member_and_header_that_comes() {
+    let (target, seller) = (Target::taking(), Seller::new("seller.example"));
+    let keys = format!("signature.pinned_keys = [\"{}\"]\n", seller.pinned());
+    let receiver = start(&(keys + &settings(&target))).await;
+    // Of a repaired callback comes the body as well.
+    let body = on_status("t", "m", "Accepted").replace("\"Accepted\"", "\"Accepted\",");
+    assert!(seller.post(&receiver, "/on_status", &body).await.is_ack());
+    receiver.settle().await;
+    let document = include_str!("../../docs/your-handler.md");
+    let (_, table) = document.split_once("The body is an envelope:\n").unwrap();
+    let (table, after) = table.split_once("\n\n`content").unwrap();
+    let cells = table.lines().filter_map(|line| line.split('|').nth(1));
+    let members: BTreeSet<String> = cells.flat_map(named).collect();
+    let delivery = target.seen().remove(0);
+    let envelope = delivery.envelope();
+    let sent: BTreeSet<_> = envelope.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(members, sent);
+    let line = after.lines().find(|line| line.starts_with("The headers ")).unwrap();
+    assert_eq!(named(line).collect::<BTreeSet<_>>(), delivery.names_with("beckn-"));
+    assert_eq!(delivery.header("beckn-sender"), "seller.example");
     receiver.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! An app that events are forwarded to: on a port that stays its own, up or down.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -36,6 +37,12 @@ impl Delivery {
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+    }
+
+    /// Returns the names of the headers that begin so.
+    pub(crate) fn names_with(&self, start: &str) -> BTreeSet<String> {
+        let names = self.headers.keys().map(ToString::to_string);
+        names.filter(|name| name.starts_with(start)).collect()
     }
 
     /// Returns the delivery id.
