@@ -1,6 +1,5 @@
 //! Against a real broker; skipped where there is none.
 
-mod broker;
 mod outage;
 mod scene;
 mod tls;
@@ -10,11 +9,11 @@ use std::time::Duration;
 use amqprs::channel::{ExchangeDeclareArguments, QueueDeclareArguments};
 use amqprs::{FieldTable, FieldValue};
 
-use self::broker::free_port;
 use self::scene::{Scene, event, fails};
 use super::{LONGEST_NAME, OpenError, Options, ROOM, RabbitMq, token_limit};
 use crate::config::Content;
 use crate::handler::OrderEventHandler as _;
+use crate::handlers::servers::rabbitmq::free_port;
 use crate::words::template::Template;
 
 #[tokio::test]

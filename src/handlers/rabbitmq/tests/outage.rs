@@ -9,10 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::super::{Options, RabbitMq};
-use super::broker::{Own, PATIENCE, skip};
 use super::scene::{Scene, event, fails};
 use crate::event::OrderEvent;
 use crate::handler::OrderEventHandler as _;
+use crate::handlers::servers::{
+    rabbitmq::{Own, PATIENCE},
+    skip,
+};
 
 /// As many lanes as send at a time, and the events of each.
 const LANES: usize = 16;
@@ -58,7 +61,8 @@ async fn every_confirmed_event_outlives_a_broker_that_is_killed() {
         while taken.load(Ordering::Relaxed) < part {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        broker.kill_and_restart().await;
+        broker.kill();
+        broker.run().await;
     }
     let lanes: Vec<Vec<String>> = lanes.join_all().await;
     let scene = Scene::named(broker.address(), name).await;

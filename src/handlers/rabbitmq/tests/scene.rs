@@ -15,11 +15,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::super::{Options, RabbitMq};
-use super::broker::{Broker, PATIENCE, skip};
 use crate::beckn::action::Action;
 use crate::config::Content;
 use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler as _};
+use crate::handlers::servers::{
+    rabbitmq::{Broker, PATIENCE},
+    skip,
+};
 use crate::words::template::Template;
 
 /// What came out of a queue.

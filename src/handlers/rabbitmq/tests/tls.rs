@@ -9,9 +9,12 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use super::super::{OpenError, Options, RabbitMq};
-use super::broker::{Own, free_port, skip};
 use super::scene::{Scene, event, fails};
 use crate::handler::OrderEventHandler as _;
+use crate::handlers::servers::{
+    rabbitmq::{Own, free_port},
+    skip,
+};
 use crate::registry::tls::TlsError;
 
 /// Writes an authority's certificate, and a server's for `localhost` with its key.

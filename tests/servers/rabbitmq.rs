@@ -1,4 +1,4 @@
-//! The brokers that the tests publish to: the one of this machine, or one of their own.
+//! A broker of RabbitMQ: the one of this machine, or one with ports and a store of its own.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// How long a condition may take to come true before a test fails: a broker starts in 10 s.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Where a broker of this machine listens.
 const SHARED: &str = "127.0.0.1:5672";
@@ -21,21 +21,21 @@ const SHARED: &str = "127.0.0.1:5672";
 const SERVERS: [&str; 2] = ["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"];
 
 /// A running broker.
-pub(super) enum Broker {
+pub(crate) enum Broker {
     Shared,
     Own(Own),
 }
 
 impl Broker {
     /// Returns the one of this machine, or starts one; `None` when there is neither.
-    pub(super) async fn any() -> Option<Self> {
+    pub(crate) async fn any() -> Option<Self> {
         if TcpStream::connect(SHARED).is_ok() {
             return Some(Self::Shared);
         }
         Own::start("").await.map(Self::Own)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         match self {
             Self::Shared => SHARED.parse().unwrap(),
             Self::Own(own) => own.address(),
@@ -44,7 +44,8 @@ impl Broker {
 }
 
 /// A broker with ports and a directory of its own, which ends with the value.
-pub(super) struct Own {
+pub(crate) struct Own {
+    server: PathBuf,
     directory: TempDir,
     port: u16,
     distribution: u16,
@@ -53,32 +54,32 @@ pub(super) struct Own {
 
 impl Own {
     /// Starts one with these further lines of `rabbitmq.conf`; `None` when there is no server.
-    pub(super) async fn start(settings: &str) -> Option<Self> {
+    pub(crate) async fn start(settings: &str) -> Option<Self> {
+        let mut own = Self::prepare(settings)?;
+        own.run().await;
+        Some(own)
+    }
+
+    /// As [`Own::start`], but it does not run yet.
+    pub(crate) fn prepare(settings: &str) -> Option<Self> {
         let server = server()?;
         let directory = TempDir::new().unwrap();
         let (port, distribution) = (free_port(), free_port());
         let conf = format!("listeners.tcp.1 = 127.0.0.1:{port}\n{settings}");
         fs::write(directory.path().join("rabbitmq.conf"), conf).unwrap();
         fs::write(directory.path().join("plugins"), "[].").unwrap();
-        let mut own = Self { directory, port, distribution, child: None };
-        own.run(&server).await;
-        Some(own)
+        Some(Self { server, directory, port, distribution, child: None })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// Ends it as a power cut would, without a word, and starts it again on what it left.
-    pub(super) async fn kill_and_restart(&mut self) {
-        self.kill();
-        self.run(&server().unwrap()).await;
-    }
-
-    async fn run(&mut self, server: &Path) {
+    /// Starts it on what it left, if anything.
+    pub(crate) async fn run(&mut self) {
         let path = self.directory.path();
         let log = fs::File::create(path.join("console.log")).unwrap();
-        let mut command = Command::new(server);
+        let mut command = Command::new(&self.server);
         command
             .env("HOME", path)
             .env("RABBITMQ_NODENAME", format!("beckn{}@localhost", self.port))
@@ -102,7 +103,8 @@ impl Own {
         fs::read_to_string(self.directory.path().join("console.log")).unwrap_or_default()
     }
 
-    fn kill(&mut self) {
+    /// Ends it as a power cut would, without a word.
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // The script runs the broker as a child: the group is both.
             let group = format!("-{}", child.id());
@@ -127,14 +129,6 @@ fn server() -> Option<PathBuf> {
     SERVERS.into_iter().find(|path| is_there(path)).map(PathBuf::from)
 }
 
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Says that a test has nothing to run against; fails where servers are required.
-#[track_caller]
-pub(super) fn skip(what: &str) {
-    let is_required = std::env::var("BECKN_RECEIVER_TEST_REQUIRE_SERVERS").is_ok_and(|v| v == "1");
-    assert!(!is_required, "{what} is required");
-    eprintln!("skipped: there is no {what}");
 }
