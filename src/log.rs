@@ -8,6 +8,9 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::{Config, LogFormat};
 use crate::words::nearest::nearest;
 
+/// The client of the `jetstream` handler, which logs each connection and what ends it, as ours does.
+const CLIENT: &str = "async_nats";
+
 /// Why a log was not started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,7 +28,8 @@ pub enum LogError {
 
 /// Starts a log on standard error, as `[log]` of the settings says.
 ///
-/// The receiver logs by `tracing`. A program that has no subscriber hears nothing of retries and
+/// The receiver logs by `tracing`, and so does the client of the `jetstream` handler, which is left
+/// out unless `log.level` names it: `async_nats`. A program that has no subscriber hears nothing of retries and
 /// dead letters unless it calls this; one that has its own needs it not.
 ///
 /// # Errors
@@ -50,9 +54,13 @@ fn filter(text: &str) -> Result<EnvFilter, LogError> {
         let found = format!("found a word that is no level, the nearest is {nearest}");
         return Err(LogError::Level { found });
     }
-    EnvFilter::builder()
+    let filter = EnvFilter::builder()
         .parse(text)
-        .map_err(|error| LogError::Level { found: format!("found another text: {error}") })
+        .map_err(|error| LogError::Level { found: format!("found another text: {error}") })?;
+    if text.contains(CLIENT) {
+        return Ok(filter);
+    }
+    Ok(filter.add_directive(format!("{CLIENT}=off").parse().expect("it is a directive")))
 }
 
 #[cfg(test)]
@@ -70,5 +78,16 @@ mod tests {
         check("loud", false);
         check("info,,foo=bar=baz", false);
         assert!(filter("inof").unwrap_err().to_string().contains("the nearest is info"));
+    }
+
+    #[test]
+    fn a_client_says_nothing_unless_it_is_named() {
+        let check = |text: &str, expected: &str| {
+            let filter = filter(text).unwrap().to_string();
+            assert!(filter.split(',').any(|directive| directive == expected), "{text}: {filter}");
+        };
+        check("info", "async_nats=off");
+        check("debug,beckn_receiver=trace", "async_nats=off");
+        check("info,async_nats=debug", "async_nats=debug");
     }
 }

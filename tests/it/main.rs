@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it, with its place")]
 
 mod bounds;
+#[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
+mod brokers;
 mod callbacks;
 mod commands;
 mod crash;
@@ -20,6 +22,9 @@ mod nack_codes;
 mod readme;
 mod registry;
 mod seller;
+#[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod signing;
 mod target;
 mod trust;

@@ -6,7 +6,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::message::StreamMessage;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -78,17 +77,6 @@ impl Nats {
         let client = async_nats::connect(format!("nats://127.0.0.1:{}", self.port)).await;
         async_nats::jetstream::new(client.unwrap())
     }
-
-    /// Returns every message of a stream, in order.
-    pub(crate) async fn stored(&self, stream: &str) -> Vec<StreamMessage> {
-        let mut stream = self.context().await.get_stream(stream).await.unwrap();
-        let last = stream.info().await.unwrap().state.last_sequence;
-        let mut messages = Vec::new();
-        for sequence in 1..=last {
-            messages.push(stream.get_raw_message(sequence).await.unwrap());
-        }
-        messages
-    }
 }
 
 impl Drop for Nats {
@@ -113,10 +101,4 @@ fn spawn(directory: &TempDir, settings: &str, port: i32) -> Child {
         .stderr(log)
         .spawn()
         .unwrap()
-}
-
-/// Returns a header of a message, which has to have it.
-#[track_caller]
-pub(crate) fn header<'a>(message: &'a StreamMessage, name: &str) -> &'a str {
-    message.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).as_str()
 }

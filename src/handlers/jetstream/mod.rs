@@ -31,8 +31,9 @@
 //! round of both, `error` says why an event was not published.
 //!
 //! # Logs
-//! Ours name servers, streams and subjects. The client logs under `async_nats`; at its debug level
-//! it shows what JetStream's API was asked and answered, never a message of ours.
+//! Ours name servers, streams and subjects. The client logs under `async_nats`, which the log of the
+//! binary leaves out unless its level names it; at its debug level it shows what JetStream's API was
+//! asked and answered, never a message of ours.
 
 mod error;
 mod link;

@@ -18,7 +18,7 @@ use crate::beckn::action::Action;
 use crate::config::Content;
 use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler as _};
-use crate::handlers::servers::nats::{Nats, PATIENCE, header};
+use crate::handlers::servers::nats::{Nats, PATIENCE};
 use crate::words::Template;
 
 impl Nats {
@@ -40,6 +40,17 @@ impl Nats {
             super::stream::settings("EVENTS", &Template::parse("beckn.{action}.{bpp_id}").unwrap());
         change(&mut config);
         self.context().await.create_stream(config).await.unwrap();
+    }
+
+    /// Returns every message of the stream, in order.
+    async fn stored(&self) -> Vec<StreamMessage> {
+        let mut stream = self.context().await.get_stream("EVENTS").await.unwrap();
+        let last = stream.info().await.unwrap().state.last_sequence;
+        let mut messages = Vec::new();
+        for sequence in 1..=last {
+            messages.push(stream.get_raw_message(sequence).await.unwrap());
+        }
+        messages
     }
 }
 
@@ -91,4 +102,8 @@ async fn take_in_the_end(handler: &JetStream, event: &OrderEvent) {
 
 fn ids(messages: &[StreamMessage]) -> Vec<String> {
     messages.iter().map(|message| header(message, "Nats-Msg-Id").to_owned()).collect()
+}
+
+fn header<'a>(message: &'a StreamMessage, name: &str) -> &'a str {
+    message.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).as_str()
 }

@@ -45,7 +45,7 @@ async fn the_first_event_after_the_server_came_back_is_taken() {
     assert!(error.chain().contains("NATS"), "{}", error.chain());
     nats.restart().await;
     take_in_the_end(&handler, &event("a", "2")).await;
-    assert_eq!(nats.stored("EVENTS").await.len(), 2);
+    assert_eq!(nats.stored().await.len(), 2);
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_server_that_hangs_is_given_up_and_found_again() {
     for number in 0..40 {
         take_in_the_end(&handler, &event("a", &number.to_string())).await;
     }
-    let stored = ids(&nats.stored("EVENTS").await);
+    let stored = ids(&nats.stored().await);
     assert_eq!(stored.iter().collect::<HashSet<_>>().len(), 41);
     assert_eq!(stored.len(), 41, "what was sent before it hung is stored once");
 }
@@ -189,7 +189,7 @@ async fn what_was_taken_is_in_the_stream_however_often_the_server_dies() {
     while let Some(worker) = workers.join_next().await {
         worker.unwrap();
     }
-    let stored = ids(&nats.stored("EVENTS").await);
+    let stored = ids(&nats.stored().await);
     let once: HashSet<&String> = stored.iter().collect();
     assert_eq!(once.len(), stored.len(), "an id was stored twice");
     let expected = (0..WORKERS).flat_map(|worker| (0..EACH).map(move |number| (worker, number)));

@@ -100,7 +100,7 @@ async fn a_stream_in_memory_is_refused_by_the_real_server_too() {
     let error = refusal(&JetStream::open(nats.options()).unwrap(), &event("a", "t")).await;
     let text = error.chain();
     assert!(!error.is_permanent() && text.contains("storage: expected file"), "{text}");
-    assert_eq!(nats.stored("EVENTS").await.len(), 0);
+    assert_eq!(nats.stored().await.len(), 0);
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn a_stream_that_was_deleted_under_us_is_created_again() {
         error.chain()
     );
     take_in_the_end(&handler, &event("a", "2")).await;
-    assert_eq!(nats.stored("EVENTS").await.len(), 1);
+    assert_eq!(nats.stored().await.len(), 1);
 }
 
 #[tokio::test]
@@ -175,5 +175,5 @@ async fn a_full_stream_keeps_its_messages_and_the_event_waits() {
     let error = refusal(&handler, &event("a", "2")).await;
     let text = error.chain();
     assert!(!error.is_permanent() && text.contains("maximum messages"), "{text}");
-    assert_eq!(nats.stored("EVENTS").await.len(), 1);
+    assert_eq!(nats.stored().await.len(), 1);
 }
