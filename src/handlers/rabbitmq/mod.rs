@@ -105,7 +105,8 @@ pub(crate) enum OpenError {
 /// Why an attempt failed.
 #[derive(Debug, Error)]
 enum Failure {
-    #[error("not connected to RabbitMQ, and the next try is in {in_ms} ms: {why}")]
+    // The reason first: the log cuts what is long.
+    #[error("{why} (the next try is in {in_ms} ms)")]
     Pause { in_ms: u128, why: String },
     #[error("could not reach RabbitMQ at {at}")]
     Connect { at: String, source: LinkError },

@@ -130,19 +130,20 @@ fn check(acked: &BTreeMap<String, Vec<String>>, kept: &str, arrived: &[Message])
     assert_eq!(&listed, acked, "each is in the inbox once, in order of posting");
 
     let mut seen = BTreeSet::new();
-    let mut firsts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut firsts: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     let mut last: BTreeMap<&str, u64> = BTreeMap::new();
     for message in arrived.iter().filter(|message| seen.insert(&message.id)) {
         let before = last.insert(&message.transaction, message.seq);
         assert!(before.is_none_or(|before| before < message.seq), "{before:?} before {message:?}");
-        firsts.entry(message.transaction.clone()).or_default().push(message.id.clone());
+        firsts.entry(message.transaction.clone()).or_default().push(&message.id);
     }
-    let expected: BTreeMap<String, Vec<String>> = ids
-        .into_iter()
-        .map(|(transaction, rows)| (transaction, rows.into_iter().map(|(_, _, id)| id).collect()))
-        .collect();
-    assert_eq!(firsts, expected, "each has come, by its id and in order");
-    let events: usize = expected.values().map(Vec::len).sum();
+    for (transaction, rows) in &ids {
+        let expected: Vec<&String> = rows.iter().map(|(_, _, id)| id).collect();
+        let come: Vec<&String> = firsts.remove(transaction).unwrap_or_default();
+        assert_eq!(come, expected, "{transaction}: each has come, by its id and in order");
+    }
+    assert!(firsts.is_empty(), "nobody posted {firsts:?}");
+    let events: usize = ids.values().map(Vec::len).sum();
     println!("{events} ACKed, {} arrived, of them {} again", arrived.len(), arrived.len() - events);
 }
 
