@@ -10,7 +10,7 @@ use beckn_receiver::Config;
 use tempfile::TempDir;
 
 use crate::commands::output;
-use crate::harness::{self, ACK, on_status, post, request};
+use crate::harness::{self, ACK, on_status, post, request, unset};
 use crate::target::Target;
 
 /// Returns the binary of an example, which `cargo test` builds beside this test.
@@ -31,7 +31,7 @@ fn start(name: &str) -> Running {
     let settings = directory.path().join("settings.toml");
     let text = "[http]\nlisten = \"127.0.0.1:0\"\n[operations]\nlisten = \"127.0.0.1:0\"\n";
     std::fs::write(&settings, text).unwrap();
-    let mut process = Command::new(example(name))
+    let mut process = unset(Command::new(example(name)))
         .arg(settings)
         .current_dir(directory.path())
         .stdout(Stdio::piped())

@@ -333,7 +333,11 @@ pub(crate) fn sample(name: &str) -> PathBuf {
 
 /// Returns the receiver's binary.
 pub(crate) fn binary() -> std::process::Command {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_beckn-receiver"));
+    unset(std::process::Command::new(env!("CARGO_BIN_EXE_beckn-receiver")))
+}
+
+/// Takes settings of the environment away, and what the tests are told by it.
+pub(crate) fn unset(mut command: std::process::Command) -> std::process::Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("BECKN_RECEIVER_") {
             command.env_remove(name);
@@ -367,7 +371,7 @@ impl Child {
         let mut command = match wrapper.split_first() {
             None => binary(),
             Some((program, arguments)) => {
-                let mut command = std::process::Command::new(program);
+                let mut command = unset(std::process::Command::new(program));
                 command.args(arguments).arg(env!("CARGO_BIN_EXE_beckn-receiver"));
                 command
             }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::harness::{Child, Recorder, Seller, TestReceiver, binary, post_signed, sample};
+use crate::harness::{Child, Recorder, Seller, TestReceiver, binary, post_signed, sample, unset};
 
 /// A command of a console block, and what is printed under it.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ fn documents() -> Vec<(PathBuf, String)> {
 fn shell(line: &str) -> Command {
     let directory = Path::new(env!("CARGO_BIN_EXE_beckn-receiver")).parent().unwrap();
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
-    let mut command = Command::new("sh");
+    let mut command = unset(Command::new("sh"));
     command.args(["-c", line]).env("PATH", path);
     command
 }
