@@ -60,10 +60,10 @@ async fn what_waits_at_a_start_is_never_said_to_be_less() {
     let directory = tempfile::tempdir().unwrap();
     let (options, clock) = (options(&directory), ManualClock::new());
     let (inbox, bench) = open(&options, &clock);
-    let transactions: Vec<String> = (0..300).map(|number| format!("t{number}")).collect();
-    let samples = transactions
-        .iter()
-        .map(|transaction| bench.append(Sample { transaction: Some(transaction), ..SAMPLE }));
+    let samples = (0..300).map(|number| {
+        let transaction = Some(&*format!("t{number}").leak());
+        bench.append(Sample { transaction, ..SAMPLE })
+    });
     assert!(futures_util::future::join_all(samples).await.iter().all(Result::is_ok));
     inbox.close().await;
     drop((inbox, bench));
