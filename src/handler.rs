@@ -53,18 +53,20 @@ pub trait OrderEventHandler: Send + Sync + 'static {
 pub struct HandlerError {
     source: Box<dyn Error + Send + Sync>,
     permanent: bool,
+    /// Whether it says of what is behind the handler that it was not reached at all.
+    unreached: bool,
     retry_after: Option<Duration>,
 }
 
 impl HandlerError {
     /// Makes an error after which the event comes again.
     pub fn transient(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: source.into(), permanent: false, retry_after: None }
+        Self { source: source.into(), permanent: false, unreached: false, retry_after: None }
     }
 
     /// Makes an error after which the event is a dead letter at once.
     pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: source.into(), permanent: true, retry_after: None }
+        Self { source: source.into(), permanent: true, unreached: false, retry_after: None }
     }
 
     /// Asks for the next attempt no earlier than after `delay`; at most `dispatch.retry_cap_ms`
@@ -73,6 +75,17 @@ impl HandlerError {
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
+    }
+
+    /// Makes an error of what is behind a handler and was not reached, whatever the event: then
+    /// trying others soon does not help either.
+    pub(crate) fn unreached(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { unreached: true, ..Self::transient(source) }
+    }
+
+    /// Returns whether what is behind the handler was not reached.
+    pub(crate) fn is_unreached(&self) -> bool {
+        self.unreached
     }
 
     /// Returns whether no further attempt can succeed.

@@ -1,5 +1,6 @@
 //! `handlers`, `pause`, `resume`: where events go, and stopping that for a while.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use chrono::Utc;
@@ -38,14 +39,15 @@ struct Row<'a> {
 }
 
 pub(super) fn list(config: &Config, arguments: &List) -> Result<ExitCode, Failure> {
+    let mut out = std::io::stdout().lock();
     for KnownHandler { name, paused_at } in Reader::open(&config.inbox.path)?.handlers()? {
         let paused_at = paused_at.map(time);
         if arguments.json {
-            println!("{}", serde_json::to_string(&Row { name: &name, paused_at })?);
+            writeln!(out, "{}", serde_json::to_string(&Row { name: &name, paused_at })?)?;
         } else {
             let says =
                 paused_at.map_or("gets events".to_owned(), |at| format!("paused since {at}"));
-            println!("{name} {says}");
+            writeln!(out, "{} {says}", Outside(&name))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -54,7 +56,8 @@ pub(super) fn list(config: &Config, arguments: &List) -> Result<ExitCode, Failur
 pub(super) fn pause(config: &Config, arguments: &Names) -> Result<ExitCode, Failure> {
     let names = named(config, arguments)?;
     set_paused(&config.inbox.path, &names, Some(Utc::now()))?;
-    for name in names {
+    for name in &names {
+        let name = Outside(name);
         println!(
             "{name} paused: callbacks are still ACKed, and its events wait for `resume {name}`"
         );
@@ -66,8 +69,8 @@ pub(super) fn pause(config: &Config, arguments: &Names) -> Result<ExitCode, Fail
 pub(super) fn resume(config: &Config, arguments: &Names) -> Result<ExitCode, Failure> {
     let names = named(config, arguments)?;
     set_paused(&config.inbox.path, &names, None)?;
-    for name in names {
-        println!("{name} resumed");
+    for name in &names {
+        println!("{} resumed", Outside(name));
     }
     say_when(config);
     Ok(ExitCode::SUCCESS)
@@ -86,6 +89,7 @@ fn named(config: &Config, arguments: &Names) -> Result<Vec<String>, Failure> {
         return Ok(known);
     }
     if let Some(unknown) = arguments.names.iter().find(|name| !known.contains(name)) {
+        let known: Vec<String> = known.iter().map(|name| Outside(name).to_string()).collect();
         let (unknown, known) = (Outside(unknown), known.join(", "));
         return Err(mistake(format!("there is no handler called `{unknown}` here, only: {known}")));
     }

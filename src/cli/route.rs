@@ -1,5 +1,6 @@
 //! `route`: which handler takes which events, and why.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,31 +28,38 @@ pub(super) struct Arguments {
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let known: Vec<&str> = names(config).collect();
     let routes = Routes::new(config, &known)?;
+    let mut out = std::io::stdout().lock();
     if arguments.explain.is_empty() {
-        list(config);
+        list(&mut out, config)?;
     }
     for file in &arguments.explain {
         let body = input::body(file, config.http.body_limit_bytes)?;
         let callback = Callback::parse(&body)
             .map_err(|malformed| format!("{}: {malformed}", file.display()))?;
-        explain(&routes, file, arguments.action, &callback);
+        explain(&mut out, &routes, file, arguments.action, &callback)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(config: &Config) {
+fn list(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     for (place, route) in (1..).zip(&config.routes) {
         let respects = route.respects().into_iter().filter(|(_, globs)| !globs.is_empty());
         let respects = respects.map(|(name, globs)| {
             let patterns: Vec<&str> = globs.iter().map(crate::words::Glob::as_str).collect();
             format!("{name} is {}", any_of(&patterns))
         });
-        println!("{place}. {}: {}", route.handler, respects.collect::<Vec<_>>().join(", "));
+        writeln!(out, "{place}. {}: {}", route.handler, respects.collect::<Vec<_>>().join(", "))?;
     }
-    println!("else {}", config.dispatch.handler);
+    writeln!(out, "else {}", config.dispatch.handler)
 }
 
-fn explain(routes: &Routes, file: &Path, action: Option<Action>, callback: &Callback) {
+fn explain(
+    out: &mut impl Write,
+    routes: &Routes,
+    file: &Path,
+    action: Option<Action>,
+    callback: &Callback,
+) -> std::io::Result<()> {
     let context = &callback.context;
     let action = action.or_else(|| context.action()).unwrap_or(Action::OnStatus);
     let address = Address {
@@ -61,24 +69,27 @@ fn explain(routes: &Routes, file: &Path, action: Option<Action>, callback: &Call
         bpp_id: context.bpp_id.as_deref(),
     };
     let Explanation { looked_at, taken_by, by_route } = routes.explain(&address);
-    println!("{}: {action} goes to {taken_by}", file.display());
+    writeln!(out, "{}: {action} goes to {taken_by}", file.display())?;
     let last = looked_at.len();
     for (place, route) in (1..).zip(&looked_at) {
         let verdict = if by_route && place == last { "takes it" } else { "does not fit" };
-        println!("  route {place} to {} {verdict}", route.handler);
-        route.compared.iter().for_each(print_compared);
+        writeln!(out, "  route {place} to {} {verdict}", route.handler)?;
+        for compared in &route.compared {
+            print_compared(out, compared)?;
+        }
     }
     if !by_route {
-        println!("  no route fits: it goes to dispatch.handler");
+        writeln!(out, "  no route fits: it goes to dispatch.handler")?;
     }
+    Ok(())
 }
 
-fn print_compared(compared: &Compared<'_>) {
+fn print_compared(out: &mut impl Write, compared: &Compared<'_>) -> std::io::Result<()> {
     let Compared { name, value, by, patterns } = compared;
     let found = value.map_or("absent".to_owned(), |value| format!("\"{}\"", Outside(value)));
     match by {
-        Some(pattern) => println!("    {name} {found} is {}", any_of(&[pattern])),
-        None => println!("    {name} {found} is not {}", any_of(patterns)),
+        Some(pattern) => writeln!(out, "    {name} {found} is {}", any_of(&[pattern])),
+        None => writeln!(out, "    {name} {found} is not {}", any_of(patterns)),
     }
 }
 

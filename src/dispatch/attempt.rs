@@ -21,7 +21,7 @@ const ERROR_BYTES: usize = 2_000;
 /// How a call of the handler ended; nothing in it is the handler's any more.
 enum Outcome {
     Taken,
-    Failed { error: String, asked: Option<Duration> },
+    Failed { error: String, unreached: bool, asked: Option<Duration> },
     Permanent { error: String },
     Panicked(String),
     TimedOut,
@@ -33,7 +33,12 @@ pub(super) enum Ended {
     /// The handler has taken the event, or refused it for good.
     Answered(DateTime<Utc>),
     /// It did neither.
-    Failed(DateTime<Utc>),
+    Failed {
+        /// When.
+        at: DateTime<Utc>,
+        /// Whether it said, or its silence says, that nothing behind it was reached.
+        unreached: bool,
+    },
 }
 
 /// Calls the handler with a claimed event and settles the claim.
@@ -43,15 +48,17 @@ pub(super) enum Ended {
 pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Ended {
     let began = desk.clock.now();
     let outcome = call(&desk, &claim, began).await;
-    let failed = match &outcome {
-        Outcome::Taken | Outcome::Permanent { .. } => false,
-        Outcome::Failed { .. } | Outcome::Panicked(_) | Outcome::TimedOut => true,
+    let unreached = match &outcome {
+        Outcome::Taken | Outcome::Permanent { .. } => None,
+        Outcome::Failed { unreached, .. } => Some(*unreached),
+        Outcome::Panicked(_) => Some(false),
+        Outcome::TimedOut => Some(true),
     };
     let settlement = judge(&desk, &claim, began, outcome);
     tell(&desk, &claim, &settlement);
     desk.inbox.settle(claim, settlement);
-    let now = desk.clock.now();
-    if failed { Ended::Failed(now) } else { Ended::Answered(now) }
+    let at = desk.clock.now();
+    unreached.map_or(Ended::Answered(at), |unreached| Ended::Failed { at, unreached })
 }
 
 /// Calls the handler. All that is its code runs inside the guard: the making of the future, its
@@ -79,7 +86,11 @@ fn told(error: &HandlerError) -> Outcome {
     if error.is_permanent() {
         Outcome::Permanent { error: error.chain() }
     } else {
-        Outcome::Failed { error: error.chain(), asked: error.delay() }
+        Outcome::Failed {
+            error: error.chain(),
+            unreached: error.is_unreached(),
+            asked: error.delay(),
+        }
     }
 }
 
@@ -87,7 +98,7 @@ fn judge(desk: &Desk, claim: &Claim, began: DateTime<Utc>, outcome: Outcome) -> 
     let (error, asked) = match outcome {
         Outcome::Taken => return Settlement::Done,
         Outcome::Permanent { error } => return Settlement::Dead { error: cut(error) },
-        Outcome::Failed { error, asked } => (error, asked),
+        Outcome::Failed { error, asked, .. } => (error, asked),
         Outcome::Panicked(text) => (format!("the handler panicked: {text}"), None),
         Outcome::TimedOut => {
             let limit = desk.options.attempt_timeout.as_millis();

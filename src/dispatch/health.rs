@@ -5,6 +5,10 @@
 //! lanes with no success between them the handler is *probed*: one event at a time, with a pause
 //! between that doubles. The first event that is taken ends it. One lane that always fails is not
 //! enough, for the others show that the handler works.
+//!
+//! The pause grows only while nothing behind the handler is reached. One that answers, but not as
+//! it should, may mean the events: then the pause stays short, so that one that it would take is
+//! not behind many that it does not.
 
 use std::time::Duration;
 
@@ -13,7 +17,7 @@ use chrono::{DateTime, Utc};
 /// On so many lanes the last attempts must have failed.
 pub(super) const SEVERAL: usize = 5;
 
-/// The first pause between probes, doubled after each.
+/// The first pause between probes, doubled after each that reached nothing.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause: how long a target may be up again at most before it is noticed.
@@ -34,6 +38,16 @@ struct Probing {
     rest_until: DateTime<Utc>,
 }
 
+/// An attempt that failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failure {
+    pub(super) lane: u64,
+    pub(super) began: DateTime<Utc>,
+    pub(super) at: DateTime<Utc>,
+    /// Whether nothing behind the handler was reached.
+    pub(super) unreached: bool,
+}
+
 /// What an attempt has changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -46,12 +60,14 @@ pub(super) enum Change {
 }
 
 impl Health {
-    /// Takes note of an attempt on `lane` that failed at `at` and began at `began`.
-    pub(super) fn failed(&mut self, lane: u64, began: DateTime<Utc>, at: DateTime<Utc>) -> Change {
+    /// Takes note of an attempt that failed.
+    pub(super) fn failed(&mut self, failure: Failure) -> Change {
+        let Failure { lane, began, at, unreached } = failure;
         if let Some(probing) = &mut self.probing {
             // What was out when it went down says nothing new.
             if began >= probing.since {
-                probing.pause = (probing.pause * 2).min(LONGEST_PAUSE);
+                let doubled = (probing.pause * 2).min(LONGEST_PAUSE);
+                probing.pause = if unreached { doubled } else { FIRST_PAUSE };
                 probing.rest_until = at + probing.pause;
             }
             return Change::None;
@@ -94,18 +110,22 @@ mod tests {
 
     use chrono::{DateTime, TimeDelta, Utc};
 
-    use super::{Change, Health, LONGEST_PAUSE, SEVERAL};
+    use super::{Change, Failure, Health, LONGEST_PAUSE, SEVERAL};
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
+    fn failed(lane: u64, began: i64, ended: i64) -> Failure {
+        Failure { lane, began: at(began), at: at(ended), unreached: true }
+    }
+
     fn down() -> Health {
         let mut health = Health::default();
         for lane in 1..SEVERAL as u64 {
-            assert_eq!(health.failed(lane, at(0), at(0)), Change::None);
+            assert_eq!(health.failed(failed(lane, 0, 0)), Change::None);
         }
-        assert_eq!(health.failed(SEVERAL as u64, at(0), at(0)), Change::Down);
+        assert_eq!(health.failed(failed(SEVERAL as u64, 0, 0)), Change::Down);
         health
     }
 
@@ -113,7 +133,7 @@ mod tests {
     fn one_lane_that_always_fails_changes_nothing() {
         let mut health = Health::default();
         for second in 0..1_000 {
-            assert_eq!(health.failed(7, at(second), at(second)), Change::None);
+            assert_eq!(health.failed(failed(7, second, second)), Change::None);
         }
         assert_eq!((health.places(16), health.rest_until()), (16, None));
     }
@@ -123,7 +143,7 @@ mod tests {
         let mut health = Health::default();
         for round in 0..100_u64 {
             for lane in 1..SEVERAL as u64 {
-                assert_eq!(health.failed(round * 10 + lane, at(0), at(0)), Change::None);
+                assert_eq!(health.failed(failed(round * 10 + lane, 0, 0)), Change::None);
             }
             assert_eq!(health.answered(at(0)), Change::None);
         }
@@ -134,14 +154,24 @@ mod tests {
         let mut health = down();
         assert_eq!((health.places(16), health.rest_until()), (1, Some(at(1))));
         // Out since before: no probe.
-        assert_eq!(health.failed(9, at(-1), at(1)), Change::None);
+        assert_eq!(health.failed(failed(9, -1, 1)), Change::None);
         assert_eq!(health.rest_until(), Some(at(1)));
         for (began, pause) in [(1, 2), (10, 4), (20, 8), (30, 15), (60, 15)] {
-            assert_eq!(health.failed(1, at(began), at(began)), Change::None);
+            assert_eq!(health.failed(failed(1, began, began)), Change::None);
             assert_eq!(health.rest_until(), Some(at(began + pause)));
         }
         assert_eq!(LONGEST_PAUSE, Duration::from_secs(15));
         assert_eq!(health.answered(at(90)), Change::Up(Duration::from_secs(90)));
         assert_eq!((health.places(16), health.rest_until()), (16, None));
+    }
+
+    #[test]
+    fn a_handler_that_answers_wrongly_is_probed_each_second() {
+        let mut health = down();
+        for second in 1..100 {
+            let failure = Failure { unreached: false, ..failed(1, second, second) };
+            assert_eq!(health.failed(failure), Change::None);
+            assert_eq!(health.rest_until(), Some(at(second + 1)));
+        }
     }
 }

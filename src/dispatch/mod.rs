@@ -1,9 +1,10 @@
 //! The second half of a callback's life: claim → attempt → settle.
 //!
 //! # Constraints
-//! - Handlers run on a runtime of the dispatcher's own, with one thread more than there are
-//!   places for attempts: a handler that blocks its thread, or that panics, stops neither the
-//!   ACKs nor this loop nor the attempts of other lanes; see [`pulse`] for their timers.
+//! - Handlers run on a runtime of the dispatcher's own. One that may block has a thread for each of
+//!   its places, those that only wait for the network share a few, and there is one more: a handler
+//!   that blocks its thread, or that panics, stops neither the ACKs nor the loops nor the attempts
+//!   of other lanes; see [`pulse`] for their timers.
 //! - A claim ends in exactly one of three ways: settled by its attempt, dropped by an abort at
 //!   shutdown (which hands it back), or still held by a blocked thread when the process ends
 //!   (then the next start finds it pending).

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Desk;
 use super::attempt::{Ended, attempt};
-use super::health::{Change, Health};
+use super::health::{Change, Failure, Health};
 use super::pace::Pace;
 use crate::event::EventId;
 use crate::inbox::{self, Claim};
@@ -57,7 +57,9 @@ impl Out {
         let (Some(since), Some(ended)) = (since, ended) else { return };
         let change = match ended {
             Ended::Answered(at) => self.health.answered(at),
-            Ended::Failed(at) => self.health.failed(since.lane, since.at, at),
+            Ended::Failed { at, unreached } => {
+                self.health.failed(Failure { lane: since.lane, began: since.at, at, unreached })
+            }
         };
         tell(desk, &change);
     }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use wildmatch::WildMatch;
 
+/// More than any id has; how long comparing takes grows with it.
+const LONGEST: usize = 1_024;
+
 /// A pattern: `*` is any number of characters, `?` is one; everything else is itself, to the
 /// letter.
 #[derive(Clone)]
@@ -28,9 +31,10 @@ impl Glob {
         &self.text
     }
 
-    /// Returns whether `value` is one of those that the pattern means.
+    /// Returns whether `value` is one of those that the pattern means; what is longer than 1,024
+    /// bytes is none, since a seller could make the comparing take long.
     pub fn matches(&self, value: &str) -> bool {
-        self.pattern.matches(value)
+        value.len() <= LONGEST && self.pattern.matches(value)
     }
 }
 
@@ -70,6 +74,8 @@ mod tests {
     fn a_pattern_of_many_stars_ends_soon() {
         let pattern = Glob::parse(&"*a".repeat(40)).unwrap();
         assert!(!pattern.matches(&"a".repeat(39)));
-        assert!(!pattern.matches(&format!("{}b", "a".repeat(5_000))));
+        assert!(!pattern.matches(&format!("{}b", "a".repeat(1_000))));
+        let any = Glob::parse("*").unwrap();
+        assert!(any.matches(&"a".repeat(1_024)) && !any.matches(&"a".repeat(1_025)));
     }
 }

@@ -1,6 +1,7 @@
 //! The second half over a real inbox, with a clock that the tests drive.
 
 mod attempts;
+mod fairness;
 mod model;
 
 use std::sync::Arc;

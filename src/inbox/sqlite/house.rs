@@ -84,7 +84,7 @@ impl Writer {
     fn keep_house(&mut self, look: Look, now: DateTime<Utc>) -> rusqlite::Result<bool> {
         self.write_refusals()?;
         if look == Look::Due {
-            self.take_up_pauses()?;
+            self.take_up_pauses(now)?;
         }
         if self.shared.lanes.is_loading() {
             return Ok(false);
@@ -154,10 +154,10 @@ impl Writer {
         Ok(())
     }
 
-    fn take_up_pauses(&self) -> rusqlite::Result<()> {
+    fn take_up_pauses(&self, now: DateTime<Utc>) -> rusqlite::Result<()> {
         let names = self.options.outlets.names();
         let paused = pauses::paused(self.connection(), names)?;
-        for (name, paused) in self.shared.lanes.set_paused(names, paused) {
+        for (name, paused) in self.shared.lanes.set_paused(names, paused, now) {
             if paused {
                 tracing::warn!(handler = name, "paused handler `{name}`: its events wait");
             } else {

@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use self::state::{End, Round, State};
+use self::state::{End, Ready, Round, State};
 use super::Options;
 use super::low_water::LowWater;
 use super::outcome::{Outcome, Progress};
@@ -98,7 +98,7 @@ impl Lanes {
     pub(super) fn new(start: Start, options: &Options) -> Self {
         let state = State {
             lanes: HashMap::new(),
-            ready: vec![VecDeque::new(); start.paused.len()],
+            ready: start.paused.iter().map(|_| Ready::default()).collect(),
             paused: start.paused,
             waiting: BTreeSet::new(),
             progress: HashMap::new(),
@@ -147,17 +147,24 @@ impl Lanes {
         self.wake();
     }
 
-    /// Pauses and resumes handlers; returns those that changed.
+    /// Pauses and resumes handlers; returns those that changed. The time for which an event is
+    /// tried begins anew at a resume: a pause must not make dead letters.
     pub(super) fn set_paused<'a>(
         &self,
         names: &'a [String],
         paused: Vec<bool>,
+        now: DateTime<Utc>,
     ) -> Vec<(&'a String, bool)> {
         let mut state = self.lock();
         let pairs = names.iter().zip(paused.iter().zip(&state.paused));
         let changed: Vec<_> =
             pairs.filter(|(_, (is, was))| is != was).map(|(name, (is, _))| (name, *is)).collect();
+        let resumed: Vec<bool> =
+            state.paused.iter().zip(&paused).map(|(was, is)| *was && !is).collect();
         state.paused = paused;
+        if resumed.contains(&true) {
+            state.begin_anew(&resumed, now);
+        }
         drop(state);
         if !changed.is_empty() {
             self.wake();
@@ -299,7 +306,7 @@ impl Lanes {
         }
         state.promote(now);
         while look.taken.len() < limit {
-            let Some(lane) = state.ready_for(outlet).pop_front() else { break };
+            let Some(lane) = state.ready_for(outlet).pop() else { break };
             state.take_head(lane, now, &mut look);
         }
         look.next_at = state.waiting.first().map(|(at, _)| *at);

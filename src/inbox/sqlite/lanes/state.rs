@@ -20,7 +20,7 @@ const ENDED_THE_PROCESS: &str = "its attempts ended the process three times";
 pub(super) struct State {
     pub(super) lanes: HashMap<u64, Lane>,
     /// The lanes whose head can go out, by the handler that it is for.
-    pub(super) ready: Vec<VecDeque<u64>>,
+    pub(super) ready: Vec<Ready>,
     pub(super) paused: Vec<bool>,
     pub(super) waiting: BTreeSet<(DateTime<Utc>, u64)>,
     /// What differs from a first round without an attempt.
@@ -49,6 +49,35 @@ pub(super) struct State {
 pub(super) struct Round {
     pub(super) seq: i64,
     pub(super) outlet: Outlet,
+}
+
+/// The lanes that are ready for a handler: those whose head was never tried and those whose head
+/// is tried again take turns, so that neither waits behind all of the other.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    fresh: VecDeque<u64>,
+    again: VecDeque<u64>,
+    again_next: bool,
+}
+
+impl Ready {
+    fn push(&mut self, lane: u64, is_fresh: bool, end: End) {
+        let queue = if is_fresh { &mut self.fresh } else { &mut self.again };
+        match end {
+            End::Front => queue.push_front(lane),
+            End::Back => queue.push_back(lane),
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<u64> {
+        let (mut first, mut second) = (&mut self.fresh, &mut self.again);
+        if self.again_next {
+            std::mem::swap(&mut first, &mut second);
+        }
+        let lane = first.pop_front().or_else(|| second.pop_front());
+        self.again_next = !self.again_next;
+        lane
+    }
 }
 
 /// Where a lane is put among those that are ready.
@@ -81,8 +110,21 @@ impl State {
         self.paused.get(usize::from(outlet.0)).is_none_or(|paused| *paused)
     }
 
+    /// Lets the time begin now for which the events of the handlers that were resumed are tried.
+    pub(super) fn begin_anew(&mut self, resumed: &[bool], now: DateTime<Utc>) {
+        // Only a head was ever tried.
+        let heads = self.lanes.values().filter_map(|lane| lane.rounds.front());
+        for head in heads.filter(|head| resumed[usize::from(head.outlet.0)]) {
+            if let Some(progress) = self.progress.get_mut(&head.seq)
+                && progress.first_attempt_at.is_some()
+            {
+                progress.first_attempt_at = Some(now);
+            }
+        }
+    }
+
     /// Returns the lanes that are ready for a handler.
-    pub(super) fn ready_for(&mut self, outlet: Outlet) -> &mut VecDeque<u64> {
+    pub(super) fn ready_for(&mut self, outlet: Outlet) -> &mut Ready {
         &mut self.ready[usize::from(outlet.0)]
     }
 
@@ -91,10 +133,8 @@ impl State {
         let Some(head) = self.lanes.get(&lane).and_then(|lane| lane.rounds.front().copied()) else {
             return;
         };
-        match end {
-            End::Front => self.ready_for(head.outlet).push_front(lane),
-            End::Back => self.ready_for(head.outlet).push_back(lane),
-        }
+        let attempts = self.progress.get(&head.seq).map_or(0, |progress| progress.attempts);
+        self.ready_for(head.outlet).push(lane, attempts == 0, end);
         self.set_place(lane, Place::Ready);
     }
 
