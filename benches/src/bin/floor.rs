@@ -1,7 +1,7 @@
 //! The floor: a server that reads the body and answers the static ACK, and does nothing else.
 //!
 //! Bare axum by default, hyper without a router with `--raw`. What the receiver costs above it is
-//! what the receiver does.
+//! what the receiver does. With `--silent` it never answers: a target of `forward` that hangs.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,6 +30,9 @@ struct Arguments {
     /// Serve with hyper alone, without axum.
     #[arg(long)]
     raw: bool,
+    /// Take every connection and never answer.
+    #[arg(long, conflicts_with = "raw")]
+    silent: bool,
 }
 
 #[tokio::main]
@@ -37,7 +40,18 @@ async fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
     let listener = TcpListener::bind(arguments.listen).await?;
     println!("listening on {}", listener.local_addr()?);
-    if arguments.raw { serve_raw(listener).await } else { serve_axum(listener).await }
+    match (arguments.silent, arguments.raw) {
+        (true, _) => hold(listener).await,
+        (false, true) => serve_raw(listener).await,
+        (false, false) => serve_axum(listener).await,
+    }
+}
+
+async fn hold(listener: TcpListener) -> std::io::Result<()> {
+    let mut held = Vec::new();
+    loop {
+        held.push(listener.accept().await?);
+    }
 }
 
 async fn serve_axum(listener: TcpListener) -> std::io::Result<()> {
