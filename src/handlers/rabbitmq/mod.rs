@@ -112,6 +112,8 @@ enum Failure {
     Connect { at: String, source: LinkError },
     #[error("RabbitMQ at {at} did not take a connection within {} ms", .after.as_millis())]
     ConnectTimeout { at: String, after: Duration },
+    #[error("RabbitMQ at {0} had not taken a connection when the attempt's time was over")]
+    ConnectDropped(String),
     #[error("RabbitMQ's connection ended before the message was confirmed: {0}")]
     Ended(String),
     #[error("RabbitMQ did not confirm the message within {} ms; it may be in a queue", .0.as_millis())]
@@ -146,17 +148,23 @@ pub(crate) struct RabbitMq {
 #[derive(Default)]
 struct Standing {
     link: Option<Arc<Link>>,
-    /// Connections that failed since the last one that did not.
-    failures: u32,
+    /// Connections that were begun since the last one that was made.
+    begun: u32,
     /// Before this no other is tried; with the reason.
     pause: Option<(Instant, String)>,
 }
 
 impl Standing {
+    /// Notes a connection before it is tried, as one that comes to nothing: whoever is dropped
+    /// while it connects leaves a pause behind, too.
+    fn begin(&mut self, dropped: &Failure) {
+        self.begun = self.begun.saturating_add(1);
+        self.pause_after(dropped);
+    }
+
     fn pause_after(&mut self, failure: &Failure) {
-        let doubled = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        let doubled = 1_u32.checked_shl(self.begun.saturating_sub(1)).unwrap_or(u32::MAX);
         let pause = FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
         self.pause = Some((Instant::now() + pause, Chain(failure).to_string()));
     }
 }
@@ -192,9 +200,7 @@ impl RabbitMq {
 
     async fn publish(&self, event: &OrderEvent) -> Result<(), Failure> {
         let deadline = Instant::now() + self.confirm_timeout;
-        let link = timeout_at(deadline, self.link()).await.map_err(|_elapsed| {
-            Failure::ConnectTimeout { at: self.target.to_string(), after: self.confirm_timeout }
-        })??;
+        let link = self.link(deadline).await?;
         let body = envelope::body(event, self.content);
         let room = self.room_for(body.len())?;
         let key = self.routing_key.render(self.token_limit, |place| envelope::place(event, place));
@@ -214,8 +220,10 @@ impl RabbitMq {
     }
 
     /// Returns the open link, or makes one.
-    async fn link(&self) -> Result<Arc<Link>, Failure> {
-        let mut standing = self.standing.lock().await;
+    async fn link(&self, deadline: Instant) -> Result<Arc<Link>, Failure> {
+        let standing = timeout_at(deadline, self.standing.lock()).await;
+        let mut standing =
+            standing.map_err(|_elapsed| self.connect_timeout(self.confirm_timeout))?;
         if let Some(link) = standing.link.take_if(|link| !link.is_open()) {
             warn!("lost the connection to RabbitMQ at {}: {}", self.target, link.why());
         }
@@ -227,26 +235,25 @@ impl RabbitMq {
             let in_ms = until.duration_since(now).as_millis();
             return Err(Failure::Pause { in_ms, why: why.clone() });
         }
-        match self.connect().await {
-            Ok(link) => {
-                info!("connected to RabbitMQ at {}", self.target);
-                *standing = Standing { link: Some(Arc::clone(&link)), ..Standing::default() };
-                Ok(link)
-            }
-            Err(failure) => {
-                standing.pause_after(&failure);
-                Err(failure)
-            }
+        standing.begin(&Failure::ConnectDropped(self.target.to_string()));
+        let limit = CONNECT_TIMEOUT.min(deadline.saturating_duration_since(now));
+        let link =
+            self.connect(limit).await.inspect_err(|failure| standing.pause_after(failure))?;
+        info!("connected to RabbitMQ at {}", self.target);
+        *standing = Standing { link: Some(Arc::clone(&link)), ..Standing::default() };
+        Ok(link)
+    }
+
+    async fn connect(&self, limit: Duration) -> Result<Arc<Link>, Failure> {
+        match timeout(limit, self.target.connect()).await {
+            Ok(Ok(link)) => Ok(Arc::new(link)),
+            Ok(Err(source)) => Err(Failure::Connect { at: self.target.to_string(), source }),
+            Err(_elapsed) => Err(self.connect_timeout(limit)),
         }
     }
 
-    async fn connect(&self) -> Result<Arc<Link>, Failure> {
-        let at = || self.target.to_string();
-        match timeout(CONNECT_TIMEOUT, self.target.connect()).await {
-            Ok(Ok(link)) => Ok(Arc::new(link)),
-            Ok(Err(source)) => Err(Failure::Connect { at: at(), source }),
-            Err(_elapsed) => Err(Failure::ConnectTimeout { at: at(), after: CONNECT_TIMEOUT }),
-        }
+    fn connect_timeout(&self, after: Duration) -> Failure {
+        Failure::ConnectTimeout { at: self.target.to_string(), after }
     }
 
     fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {

@@ -264,14 +264,41 @@ async fn a_runtime_that_ends_takes_the_connection_along_and_the_handler_goes_on_
     .await;
 }
 
-#[tokio::test]
-async fn a_broker_that_says_nothing_is_not_waited_for_beyond_the_time_limit() {
+/// Returns a broker that takes connections and says nothing, and a handler for it.
+async fn silent(confirm_timeout: Duration) -> (tokio::net::TcpListener, RabbitMq) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("amqp://{}", listener.local_addr().unwrap());
-    let confirm_timeout = Duration::from_millis(100);
     let handler = RabbitMq::open(Options { url, confirm_timeout, ..options() }).unwrap();
-    let (is_permanent, text) = fails(&handler, &event("x", "t")).await;
-    assert!(!is_permanent && text.contains("within 100 ms"), "{text}");
+    (listener, handler)
+}
+
+// The clock stands still in a pause, so nothing here hangs on how fast the machine is.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_says_nothing_is_waited_for_within_the_limits_and_then_left_alone() {
+    // The default is as long as a connection may take; what ends first is what is said.
+    for (confirm_ms, said_ms) in [(100, 100), (5_000, 5_000), (60_000, 5_000)] {
+        let (_listener, handler) = silent(Duration::from_millis(confirm_ms)).await;
+        let within = format!("within {said_ms} ms");
+        for pause_ms in [250, 500, 1_000] {
+            let (is_permanent, text) = fails(&handler, &event("x", "t")).await;
+            assert!(!is_permanent && text.contains(&within), "{text}");
+            assert!(!text.contains("the next try"), "{text}");
+            let (is_permanent, text) = fails(&handler, &event("x", "t")).await;
+            let next = format!("the next try is in {pause_ms} ms");
+            assert!(!is_permanent && text.contains(&within) && text.contains(&next), "{text}");
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_dropped_while_it_connects_leaves_a_pause_behind() {
+    let (_listener, handler) = silent(Duration::from_secs(5)).await;
+    let event = event("x", "t");
+    let attempt = tokio::time::timeout(Duration::from_millis(100), handler.handle(&event));
+    assert!(attempt.await.is_err());
+    let (is_permanent, text) = fails(&handler, &event).await;
+    assert!(!is_permanent && text.contains("the next try is in 150 ms"), "{text}");
 }
 
 #[tokio::test]
