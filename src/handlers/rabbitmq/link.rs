@@ -209,7 +209,7 @@ impl Link {
         let Message { body, routing_key, properties, id } = message;
         let arguments = BasicPublishArguments::new(exchange, &routing_key).mandatory(true).finish();
         let body = Vec::from(body);
-        self.unconfirmed.publish(id, room, || {
+        self.unconfirmed.publish((id, body.len()), room, || {
             let sent = channel.basic_publish(properties, body, arguments);
             // One step: with room in the writer's queue nothing waits, save for tokio's budget.
             let sent = tokio::task::unconstrained(sent).now_or_never();

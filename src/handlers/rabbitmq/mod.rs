@@ -5,7 +5,9 @@
 //!   bound for it. A quorum queue has synced it on a majority of its nodes; a durable classic one
 //!   has written it, and newer versions of RabbitMQ do not wait for the disk there.
 //! - An unroutable message comes back. It is a dead letter and not retried: only a person can bind
-//!   a queue, and a replay publishes it then. A broker that is away, slow or refuses is retried.
+//!   a queue, and a replay publishes it then. So is one that is larger than the broker takes: it
+//!   would end the channel each time, for all others. A broker that is away, slow or refuses is
+//!   retried.
 //! - The delivery id is the message id. A confirm that is lost makes the message come again under
 //!   the same one.
 //! - One connection with one channel serves every concurrent call. It is made at the first event,
@@ -120,6 +122,11 @@ enum Failure {
     ConfirmTimeout(Duration),
     #[error("RabbitMQ has not confirmed the last {} MiB; no more is published until it does", ROOM >> 20)]
     NoRoom,
+    #[error(
+        "the event is too large for RabbitMQ: expected at most {limit} bytes (its \
+         max_message_size), found {found}"
+    )]
+    TooLarge { limit: usize, found: usize },
     #[error("RabbitMQ refused the message (basic.nack): a queue could not take it")]
     Refused,
     #[error(
@@ -204,6 +211,7 @@ impl RabbitMq {
         let body = envelope::body(event, self.content);
         let room = self.room_for(body.len())?;
         let key = self.routing_key.render(self.token_limit, |place| envelope::place(event, place));
+        let found = body.len();
         let message = Message::of(event, body, key.clone());
         let exchange = self.target.exchange();
         let verdict = link.publish(exchange, message, room);
@@ -215,6 +223,7 @@ impl RabbitMq {
         match verdict {
             Verdict::Kept => Ok(()),
             Verdict::Refused => Err(Failure::Refused),
+            Verdict::TooLarge(limit) => Err(Failure::TooLarge { limit, found }),
             Verdict::Unroutable => Err(Failure::Unroutable { exchange: exchange.to_owned(), key }),
         }
     }
@@ -268,13 +277,16 @@ impl OrderEventHandler for RabbitMq {
     /// Publishes the event and waits for the confirm.
     ///
     /// # Errors
-    /// Permanent when no queue is bound for it; else transient.
+    /// Permanent when no queue is bound for it, or the broker says that it is too large; else
+    /// transient.
     ///
     /// # Cancel safety
     /// A message that was published before the future is dropped may be in a queue.
     async fn handle(&self, event: &OrderEvent) -> Result<(), HandlerError> {
         self.publish(event).await.map_err(|failure| match failure {
-            Failure::Unroutable { .. } => HandlerError::permanent(failure),
+            Failure::Unroutable { .. } | Failure::TooLarge { .. } => {
+                HandlerError::permanent(failure)
+            }
             failure => HandlerError::transient(failure),
         })
     }

@@ -16,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::words::Outside;
 
+/// AMQP's code for what cannot be done as things stand.
+const PRECONDITION_FAILED: u16 = 406;
+
 /// The broker's word on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -25,6 +28,8 @@ pub(super) enum Verdict {
     Unroutable,
     /// A queue could not take it.
     Refused,
+    /// Its body is longer than this many bytes, and the broker takes none that is.
+    TooLarge(usize),
 }
 
 /// The messages of a channel that wait for the broker's word; shared by those who publish and by
@@ -45,6 +50,8 @@ struct State {
 #[derive(Debug)]
 struct Waiting {
     message_id: String,
+    /// How long its body is.
+    bytes: usize,
     is_returned: bool,
     verdict: oneshot::Sender<Verdict>,
     /// Given back with the verdict, also when nobody waits for that any more.
@@ -58,7 +65,7 @@ impl Unconfirmed {
     /// `send` may not wait: it runs under the lock.
     pub(super) fn publish(
         &self,
-        message_id: String,
+        (message_id, bytes): (String, usize),
         room: OwnedSemaphorePermit,
         send: impl FnOnce() -> bool,
     ) -> Option<oneshot::Receiver<Verdict>> {
@@ -69,7 +76,7 @@ impl Unconfirmed {
         state.last_tag += 1;
         let tag = state.last_tag;
         let (verdict, waits) = oneshot::channel();
-        let waiting = Waiting { message_id, is_returned: false, verdict, _room: room };
+        let waiting = Waiting { message_id, bytes, is_returned: false, verdict, _room: room };
         state.waiting.insert(tag, waiting);
         Some(waits)
     }
@@ -103,6 +110,17 @@ impl Unconfirmed {
             };
             // An attempt that was given up no longer listens.
             let _ = waiting.verdict.send(verdict);
+        }
+    }
+
+    /// Settles what is larger than the broker takes. It closes the channel at the first such
+    /// message and does not number it, but it says its limit: by that the others, which only have
+    /// to come again, are told apart.
+    fn refuse_larger(&self, limit: usize) {
+        let mut state = self.state();
+        let larger = state.waiting.extract_if(.., |_, waiting| waiting.bytes > limit);
+        for (_, waiting) in larger {
+            let _ = waiting.verdict.send(Verdict::TooLarge(limit));
         }
     }
 
@@ -144,6 +162,14 @@ fn brief(text: &str) -> String {
     }
 }
 
+/// Returns the most bytes that the broker takes, if it closes the channel because a body is longer:
+/// `PRECONDITION_FAILED - message size 9 is larger than configured max size 8`.
+fn size_limit(code: u16, text: &str) -> Option<usize> {
+    let said = text.strip_prefix("PRECONDITION_FAILED - message size ")?;
+    let (_, limit) = said.rsplit_once(" max size ")?;
+    if code == PRECONDITION_FAILED { limit.parse().ok() } else { None }
+}
+
 /// Hears what the broker says on the channel; the client drops it when the channel has ended.
 pub(super) struct OnChannel(pub(super) Arc<Unconfirmed>);
 
@@ -158,7 +184,11 @@ type Heard<T> = Result<T, amqprs::error::Error>;
 #[async_trait]
 impl ChannelCallback for OnChannel {
     async fn close(&mut self, _: &Channel, close: CloseChannel) -> Heard<()> {
-        self.0.note(close.reply_code(), close.reply_text());
+        let (code, text) = (close.reply_code(), close.reply_text());
+        self.0.note(code, text);
+        if let Some(limit) = size_limit(code, text) {
+            self.0.refuse_larger(limit);
+        }
         Ok(())
     }
 
@@ -216,11 +246,11 @@ mod tests {
     use tokio::sync::oneshot::Receiver;
     use tokio::sync::oneshot::error::TryRecvError;
 
-    use super::{Unconfirmed, Verdict, brief};
+    use super::{Unconfirmed, Verdict, brief, size_limit};
 
     fn publish(unconfirmed: &Unconfirmed, room: &Arc<Semaphore>, id: &str) -> Receiver<Verdict> {
         let room = Arc::clone(room).try_acquire_owned().unwrap();
-        unconfirmed.publish(id.to_owned(), room, || true).unwrap()
+        unconfirmed.publish((id.to_owned(), 10), room, || true).unwrap()
     }
 
     #[test]
@@ -256,7 +286,7 @@ mod tests {
     fn what_is_not_sent_takes_no_number_and_an_ended_channel_answers_nobody() {
         let (unconfirmed, room) = (Unconfirmed::default(), Arc::new(Semaphore::new(2)));
         let permit = Arc::clone(&room).try_acquire_owned().unwrap();
-        assert!(unconfirmed.publish("a".to_owned(), permit, || false).is_none());
+        assert!(unconfirmed.publish(("a".to_owned(), 10), permit, || false).is_none());
         let mut first = publish(&unconfirmed, &room, "b");
         unconfirmed.settle(1, false, true);
         assert_eq!(first.try_recv(), Ok(Verdict::Kept));
@@ -267,8 +297,31 @@ mod tests {
         assert!(unconfirmed.is_closed());
         assert!(unconfirmed.why().is_some_and(|why| why.starts_with("320 CONNECTION_FORCED")));
         let permit = Arc::clone(&room).try_acquire_owned().unwrap();
-        assert!(unconfirmed.publish("d".to_owned(), permit, || true).is_none());
+        assert!(unconfirmed.publish(("d".to_owned(), 10), permit, || true).is_none());
         assert_eq!(room.available_permits(), 2);
+    }
+
+    #[test]
+    fn only_the_brokers_own_words_are_a_limit() {
+        let text = "PRECONDITION_FAILED - message size 11 is larger than configured max size 10";
+        assert_eq!(size_limit(406, text), Some(10));
+        assert_eq!(size_limit(404, text), None);
+        for text in ["PRECONDITION_FAILED - message size 11", "NOT_FOUND - a max size 10"] {
+            assert_eq!(size_limit(406, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_over_the_limit_is_too_large() {
+        let (unconfirmed, room) = (Unconfirmed::default(), Arc::new(Semaphore::new(2)));
+        let mut fits = publish(&unconfirmed, &room, "a");
+        let permit = Arc::clone(&room).try_acquire_owned().unwrap();
+        let larger = unconfirmed.publish(("b".to_owned(), 11), permit, || true);
+        unconfirmed.refuse_larger(10);
+        assert_eq!(larger.unwrap().try_recv(), Ok(Verdict::TooLarge(10)));
+        assert_eq!(fits.try_recv(), Err(TryRecvError::Empty));
+        unconfirmed.close();
+        assert_eq!(fits.try_recv(), Err(TryRecvError::Closed));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A broker that dies under load, and one that takes nothing.
+//! A broker that dies under load, one that takes nothing, and one that takes nothing large.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -101,6 +101,27 @@ async fn a_broker_that_takes_nothing_does_not_fill_this_process() {
     let with = |said: &str| texts.iter().filter(|text| text.contains(said)).count();
     assert!(with("did not confirm the message within 500 ms") > 0, "{texts:?}");
     assert!(with("has not confirmed the last 64 MiB") > 0, "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_a_dead_letter_and_the_others_only_come_again() {
+    let settings = "max_message_size = 2000\n";
+    let Some(broker) = Own::start(settings).await else { return skip("rabbitmq-server") };
+    let scene = Scene::at(broker.address()).await;
+    let handler = scene.handler();
+    fails(&handler, &event("x", "")).await;
+    scene.bind("#").await;
+    let (large, failed) = (event("x", &"x".repeat(2_000)), AtomicUsize::new(0));
+    let events: Vec<OrderEvent> = (0..EVENTS).map(|n| event("x", &n.to_string())).collect();
+    let others = futures_util::future::join_all(
+        events.iter().map(|event| hand_over(&handler, event, &failed)),
+    );
+    let ((is_permanent, text), _) = tokio::join!(fails(&handler, &large), others);
+    assert!(is_permanent && text.contains("expected at most 2000 bytes"), "{text}");
+    assert!(!text.contains("Asha"), "{text}");
+    let arrived = scene.arrived().await;
+    let ids: BTreeSet<_> = arrived.iter().filter_map(|one| one.properties.message_id()).collect();
+    assert_eq!(ids.len(), EVENTS);
 }
 
 /// Returns a lane's ids in the order in which each first arrived.
