@@ -49,9 +49,18 @@ fn is_refused_v6(address: Ipv6Addr) -> bool {
         address.segments(),
         // Amazon's services on the machine, fd00:ec2::254 among them; Google's metadata.
         [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254]
+        // Oracle's metadata (its images and SDK ask there), Scaleway's and Akamai's (cloud-init
+        // documents them).
+        | [0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe]
+        | [0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042]
+        | [0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x0001]
     );
+    // Where the IPv4 address lies in these is the network's or the peer's choice, so the whole is
+    // refused: a local NAT64 (RFC 8215) and Teredo (RFC 4380), which nothing serves any more.
+    let is_tunnel = matches!(address.segments(), [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..]);
     address.is_unicast_link_local()
         || address.is_multicast()
+        || is_tunnel
         || is_of_a_cloud
         || hidden_v4(address).is_some_and(is_refused_v4)
 }
@@ -141,6 +150,10 @@ mod tests {
                 "::ffff:10.0.0.1",
                 "64:ff9b::5db8:d822",
                 "2002:0a00:0001::1",
+                "64:ff9b:2::1",
+                "2001:1::1",
+                "fd00:c1::1",
+                "fd00:42::1",
             ],
         );
     }
@@ -168,6 +181,9 @@ mod tests {
                 "fd00:ec2::254",
                 "fd00:ec2::23",
                 "fd20:ce::254",
+                "fd00:c1::a9fe:a9fe",
+                "fd00:42::42",
+                "fd00:a9fe:a9fe::1",
             ],
         );
     }
@@ -184,6 +200,10 @@ mod tests {
                 "64:ff9b::a83f:8110",
                 "2002:a9fe:a9fe::1",
                 "2002:c000:c0::",
+                "64:ff9b:1::a9fe:a9fe",
+                "64:ff9b:1:fffe:a9:fea9:fe00:0",
+                "2001:0:a9fe:a9fe::1",
+                "2001::5601:5601",
                 "::ffff:0.0.0.0",
                 "::ffff:100.100.100.200",
                 "::ffff:224.0.0.1",
