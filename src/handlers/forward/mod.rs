@@ -33,6 +33,7 @@ use chrono::Utc;
 use reqwest::dns::Resolve;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, Url, redirect, retry};
+use tokio::sync::Semaphore;
 
 use self::addresses::{Guarded, System, is_refused};
 use self::answer::{Failure, outcome};
@@ -51,6 +52,10 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// How long the rest of an answer is waited for, once its status is known: the connection can be
 /// used again after it, and that is all that it is good for.
 const REST_OF_ANSWER: Duration = Duration::from_secs(1);
+
+/// How many answers may be read to their end at a time, behind the outcome; the connection of one
+/// that finds no place is closed.
+const RESTS: usize = 64;
 
 /// Where and how to forward.
 pub(crate) struct Options {
@@ -97,13 +102,15 @@ pub(crate) enum OpenError {
 /// Posts each event to a URL and takes a status of 200 to 299 for its word that it was taken.
 ///
 /// 410 and 422 make the event a dead letter; at everything else it comes again, no earlier than
-/// `Retry-After` says.
+/// `Retry-After` says, up to `dispatch.retry_cap_ms`; other transactions do not wait for that.
 pub(crate) struct Forward {
     http: Client,
     url: Url,
     content: Content,
     secrets: Secrets,
     response_limit: usize,
+    /// A place for each answer that is read to its end.
+    rests: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Forward {
@@ -142,7 +149,8 @@ impl Forward {
                 .map_err(|source| OpenError::SecretsFile { path, source })?;
         }
         let Options { content, response_limit, .. } = options;
-        Ok(Self { http, url, content, secrets, response_limit })
+        let rests = Arc::new(Semaphore::new(RESTS));
+        Ok(Self { http, url, content, secrets, response_limit, rests })
     }
 
     /// Sends the event and returns the answer's head.
@@ -167,18 +175,24 @@ impl Forward {
         Ok(request.body(body).send().await?)
     }
 
-    /// Reads what is left of an answer, within bounds of size and time, and throws it away.
-    async fn finish(&self, mut response: Response) {
+    /// Reads what is left of an answer, within bounds of size and time, and throws it away. A task
+    /// does it: what is known of the event may not wait for it, nor be lost with a time-out.
+    fn finish(&self, mut response: Response) {
+        // Without a place the answer is dropped, which closes its connection.
+        let Ok(place) = Arc::clone(&self.rests).try_acquire_owned() else { return };
         let mut left = self.response_limit;
-        let rest = async {
+        let rest = async move {
             // An error closes the connection, and the answer's status has been said already.
             while let Ok(Some(chunk)) = response.chunk().await {
                 let Some(less) = left.checked_sub(chunk.len()) else { return };
                 left = less;
             }
         };
-        // Too long or too slow: dropping the answer closes its connection.
-        let _ = tokio::time::timeout(REST_OF_ANSWER, rest).await;
+        tokio::spawn(async move {
+            // Too long or too slow: dropping the answer closes its connection.
+            let _ = tokio::time::timeout(REST_OF_ANSWER, rest).await;
+            drop(place);
+        });
     }
 }
 
@@ -190,7 +204,7 @@ impl OrderEventHandler for Forward {
     async fn handle(&self, event: &OrderEvent) -> Result<(), HandlerError> {
         let response = self.post(event).await?;
         let outcome = outcome(response.status(), response.headers(), SystemTime::now());
-        self.finish(response).await;
+        self.finish(response);
         outcome
     }
 }

@@ -4,10 +4,17 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use super::super::RESTS;
 use super::target::{Does, Target, status};
 use super::{authority, event, forward, opened, options};
 use crate::handler::OrderEventHandler as _;
 use crate::handlers::forward::{Forward, Options};
+
+/// Waits until every answer was read to its end, or given up: its connection can be used by then.
+async fn rested(forward: &Forward) {
+    let places = u32::try_from(RESTS).unwrap();
+    drop(forward.rests.acquire_many(places).await.unwrap());
+}
 
 #[tokio::test]
 async fn one_connection_serves_one_event_after_the_other() {
@@ -16,6 +23,7 @@ async fn one_connection_serves_one_event_after_the_other() {
     for number in 1..=50 {
         let outcome = forward.handle(&event(&number.to_string())).await;
         assert_eq!(outcome.is_err(), number % 5 == 0, "{number}");
+        rested(&forward).await;
     }
     assert_eq!((target.seen().len(), target.connections()), (50, 1));
 }
@@ -34,6 +42,7 @@ async fn an_answer_up_to_the_limit_keeps_the_connection_and_a_longer_one_costs_i
         let forward = Forward::open(options).unwrap();
         for number in 1..=3 {
             forward.handle(&event(&number.to_string())).await.unwrap();
+            rested(&forward).await;
         }
         assert_eq!(target.connections(), connections, "{bytes}");
     }
@@ -59,6 +68,22 @@ async fn a_long_or_a_slow_answer_costs_the_connection_and_not_the_outcome() {
 }
 
 #[tokio::test]
+async fn the_status_is_the_outcome_while_the_rest_is_still_awaited_and_few_rests_are() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nab";
+    let target = Target::start(move |_| Does::Stalls(head.to_owned())).await;
+    let forward = opened(target.url());
+    forward.handle(&event("1")).await.unwrap();
+    // On one thread the task cannot have run before the outcome was here.
+    assert_eq!(forward.rests.available_permits(), RESTS - 1);
+    rested(&forward).await;
+    let all = forward.rests.acquire_many(u32::try_from(RESTS).unwrap()).await.unwrap();
+    forward.handle(&event("2")).await.unwrap();
+    drop(all);
+    assert_eq!(forward.rests.available_permits(), RESTS);
+    assert_eq!(target.connections(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_that_the_target_closes_is_made_again() {
     // The second request is read and not answered: nobody knows whether it was taken.
     let target = Target::start(|number| match number {
@@ -68,6 +93,7 @@ async fn a_connection_that_the_target_closes_is_made_again() {
     .await;
     let forward = opened(target.url());
     forward.handle(&event("1")).await.unwrap();
+    rested(&forward).await;
     let error = forward.handle(&event("2")).await.unwrap_err();
     assert!(!error.is_permanent());
     assert!(error.chain().starts_with("no answer came: "), "{}", error.chain());
@@ -86,6 +112,7 @@ async fn a_connection_that_was_closed_while_idle_is_made_again() {
     .await;
     let forward = opened(target.url());
     forward.handle(&event("1")).await.unwrap();
+    rested(&forward).await;
     // Until the closing is seen here, an event may go into the old connection, and comes again.
     while let Err(error) = forward.handle(&event("2")).await {
         assert!(!error.is_permanent(), "{}", error.chain());
