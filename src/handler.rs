@@ -70,7 +70,8 @@ impl HandlerError {
     }
 
     /// Asks for the next attempt no earlier than after `delay`; at most `dispatch.retry_cap_ms`
-    /// is waited. It means nothing for a permanent error.
+    /// is waited. It holds for this event, and so for those behind it in its transaction; other
+    /// transactions are handed over as before. It means nothing for a permanent error.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
