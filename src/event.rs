@@ -12,7 +12,7 @@ use crate::beckn::callback::{Callback, Malformed, Payload};
 use crate::beckn::context::Context;
 use crate::beckn::error::Error;
 use crate::beckn::oddity::Oddity;
-use crate::words::{Sender, Violation};
+use crate::words::{Sender, SubscriberId, Violation};
 
 /// The id of an event: a UUID v7 that the inbox gives when it keeps the callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,7 +136,7 @@ pub(crate) struct Address<'a> {
     pub(crate) domain: Option<&'a str>,
     /// The buyer app.
     pub(crate) bap_id: Option<&'a str>,
-    /// The seller app.
+    /// The seller app: see [`OrderEvent::bpp_id`].
     pub(crate) bpp_id: Option<&'a str>,
 }
 
@@ -238,8 +238,16 @@ impl OrderEvent {
             action: self.action.as_str(),
             domain: self.context.domain.as_deref(),
             bap_id: self.context.bap_id.as_deref(),
-            bpp_id: self.context.bpp_id.as_deref(),
+            bpp_id: self.bpp_id(),
         }
+    }
+
+    /// Returns the seller app: the verified subscriber, else what the context says, written alike,
+    /// so that a route and a subject do not depend on a scheme or a slash.
+    pub(crate) fn bpp_id(&self) -> Option<&str> {
+        let said = || self.context.bpp_id.as_deref().map(SubscriberId::bare);
+        let sender = self.sender.as_ref().map(|sender| sender.subscriber().as_str());
+        sender.or_else(said).filter(|id| !id.is_empty())
     }
 
     /// Returns the order's id, from the order, the contract or the tracking's tags.

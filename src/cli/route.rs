@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::event::Address;
 use crate::receiver::handlers::names;
 use crate::routes::{Compared, Explanation, Routes};
-use crate::words::Outside;
+use crate::words::{Outside, SubscriberId};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -66,7 +66,7 @@ fn explain(
         action: action.as_str(),
         domain: context.domain.as_deref(),
         bap_id: context.bap_id.as_deref(),
-        bpp_id: context.bpp_id.as_deref(),
+        bpp_id: context.bpp_id.as_deref().map(SubscriberId::bare).filter(|id| !id.is_empty()),
     };
     let Explanation { looked_at, taken_by, by_route } = routes.explain(&address);
     writeln!(out, "{}: {action} goes to {taken_by}", file.display())?;

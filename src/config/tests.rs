@@ -72,7 +72,8 @@ const HANDLERS_DOC: &str = "
 const ROUTES_DOC: &str = "
 # Routes: which handler takes which events. The first that fits does; when none fits, it is
 # dispatch.handler. What a route names has to fit: a text, or one of a list of them, in which * is
-# any number of characters and ? is one. `beckn-receiver route --explain FILE` says which route
+# any number of characters and ? is one. `bpp_id` is the verified subscriber, else what the context
+# says, in both cases without a scheme and slashes at its end. `beckn-receiver route --explain FILE` says which route
 # takes a callback, and why. BECKN_RECEIVER_ROUTES is a list: '[{ handler = \"app\", … }]'.
 #
 # [[routes]]

@@ -123,7 +123,7 @@ pub(crate) fn place(event: &OrderEvent, place: Place) -> Option<&str> {
         Place::Action => Some(event.action.as_str()),
         Place::Domain => context.domain.as_deref(),
         Place::BapId => context.bap_id.as_deref(),
-        Place::BppId => context.bpp_id.as_deref(),
+        Place::BppId => event.bpp_id(),
         Place::TransactionId => context.transaction_id.as_deref(),
         Place::MessageId => context.message_id.as_deref(),
         Place::OrderId => event.order_id(),

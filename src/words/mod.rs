@@ -41,6 +41,11 @@ impl SubscriberId {
 
     /// Returns the id of `text`, in its own letters.
     pub(crate) fn written(text: &str) -> Self {
+        Self(Self::bare(text).to_owned())
+    }
+
+    /// Returns the id in `text`, without its scheme, blanks and trailing slashes.
+    pub(crate) fn bare(text: &str) -> &str {
         let text = text.trim();
         let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
         let rest = if lower.starts_with("https://") {
@@ -50,7 +55,7 @@ impl SubscriberId {
         } else {
             text
         };
-        Self(rest.trim_end_matches('/').to_owned())
+        rest.trim_end_matches('/')
     }
 
     /// Returns the normalised text.

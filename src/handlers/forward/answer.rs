@@ -66,7 +66,10 @@ pub(super) fn outcome(
     if matches!(status, StatusCode::GONE | StatusCode::UNPROCESSABLE_ENTITY) {
         return Err(HandlerError::permanent(failure));
     }
-    let error = HandlerError::transient(failure);
+    // A proxy in front says so of what is behind it, and an app of itself: not now.
+    let not_there = matches!(status.as_u16(), 429 | 502..=504);
+    let error =
+        if not_there { HandlerError::unreached(failure) } else { HandlerError::transient(failure) };
     Err(match retry_after(headers, now) {
         Some(delay) => error.retry_after(delay),
         None => error,

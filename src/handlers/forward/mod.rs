@@ -202,7 +202,7 @@ impl OrderEventHandler for Forward {
     /// # Cancel safety
     /// Dropped, the target may have taken the event or not; it comes again under the same id.
     async fn handle(&self, event: &OrderEvent) -> Result<(), HandlerError> {
-        let response = self.post(event).await?;
+        let response = self.post(event).await.map_err(HandlerError::unreached)?;
         let outcome = outcome(response.status(), response.headers(), SystemTime::now());
         self.finish(response);
         outcome

@@ -121,7 +121,7 @@ impl OrderEventHandler for JetStream {
             if error.is_permanent() {
                 HandlerError::permanent(error)
             } else {
-                HandlerError::transient(error)
+                HandlerError::unreached(error)
             }
         })
     }

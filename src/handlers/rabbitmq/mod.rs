@@ -287,7 +287,7 @@ impl OrderEventHandler for RabbitMq {
             Failure::Unroutable { .. } | Failure::TooLarge { .. } => {
                 HandlerError::permanent(failure)
             }
-            failure => HandlerError::transient(failure),
+            failure => HandlerError::unreached(failure),
         })
     }
 }

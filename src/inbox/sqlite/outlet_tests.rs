@@ -172,6 +172,59 @@ async fn what_waits_goes_where_the_routes_of_the_next_start_say() {
     inbox.close().await;
 }
 
+#[tokio::test]
+async fn an_event_goes_to_the_same_handler_when_it_comes_and_after_a_restart() {
+    for bpp_id in
+        [Some("trips.example"), Some("https://trips.example/"), Some("trips.example/"), None]
+    {
+        let bench = Bench::new();
+        let inbox = bench.open();
+        let (record, mut event) = TRIP.callback(bench.clock.now());
+        event.context.bpp_id = bpp_id.map(str::to_owned);
+        inbox.append(record, event).await.unwrap();
+        drop(claim(&inbox, TRIPS).await);
+        assert!(claim_now(&inbox, APP).is_none(), "{bpp_id:?}");
+        inbox.close().await;
+        drop(inbox);
+        let inbox = bench.open();
+        drop(claim(&inbox, TRIPS).await);
+        assert!(claim_now(&inbox, APP).is_none(), "{bpp_id:?} after a restart");
+        inbox.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_behind_does_not_wait_for_a_paused_handler() {
+    let bench = Bench::new();
+    let samples = [
+        Sample { transaction: Some("a1"), ..SAMPLE },
+        Sample { transaction: Some("a2"), ..SAMPLE },
+        TRIP,
+    ];
+    let inbox = bench.open();
+    for sample in samples {
+        bench.append(&inbox, sample).await;
+    }
+    inbox.abandon();
+    drop(inbox);
+    // All three are out when the process is killed: each is marked.
+    let inbox = bench.open();
+    let out = [claim(&inbox, APP).await, claim(&inbox, APP).await, claim(&inbox, TRIPS).await];
+    inbox.abandon();
+    // A killed process hands nothing back.
+    out.into_iter().for_each(std::mem::forget);
+    drop(inbox);
+    let inbox = bench.open();
+    // Marked events go out one at a time: the others wait for the first.
+    let first = claim(&inbox, APP).await;
+    assert!(claim_now(&inbox, TRIPS).is_none() && claim_now(&inbox, APP).is_none());
+    bench.pause("trips", true);
+    wait_for(|| inbox.shared.lanes.is_paused(TRIPS)).await;
+    inbox.settle(first, Settlement::Done);
+    inbox.settle(claim(&inbox, APP).await, Settlement::Done);
+    inbox.close().await;
+}
+
 async fn wait_for(condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {

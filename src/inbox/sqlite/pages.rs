@@ -237,7 +237,8 @@ pub(super) fn outlet(row: &Row<'_>, first: usize, outlets: &Outlets) -> rusqlite
         Ok(row.get_ref(first + column)?.as_str_or_null().unwrap_or(None))
     };
     let seller = text(3)?;
-    let bpp_id = seller.map(|seller| seller.strip_prefix(UNVERIFIED).unwrap_or(seller));
+    let bpp_id =
+        seller.map(|seller| seller.strip_prefix(UNVERIFIED).map_or(seller, SubscriberId::bare));
     Ok(outlets.of(&Address {
         action: text(0)?.unwrap_or_default(),
         domain: text(1)?,

@@ -250,7 +250,9 @@ impl State {
             return;
         }
         self.alone = None;
-        if let Some(lane) = self.waiting_for_alone.pop_front() {
+        // All of them: the next may be one whose handler is paused or slow, and the others are not
+        // to wait for it. Each looks again when it is taken.
+        for lane in std::mem::take(&mut self.waiting_for_alone) {
             self.make_ready(lane, End::Back);
         }
     }
