@@ -183,3 +183,30 @@ fn handlers_that_a_program_made_are_checked_too() {
         assert!(problems.contains(part), "{part}: {problems}");
     }
 }
+
+#[test]
+fn a_secret_in_a_wrong_place_is_not_repeated() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwhunter2";
+    let forward = "[handlers.app]\nkind = 'forward'\n";
+    for text in [
+        format!("routes = ['{secret}']"),
+        format!("[handlers]\nsecrets = '{secret}'"),
+        format!("[handlers.app]\nkind = '{secret}'"),
+        format!("[handlers.'{secret}']\nkind = 'print'"),
+        format!("{forward}url = '{secret}'"),
+        format!("{forward}content = '{secret}'"),
+        format!("{forward}allow_unsigned = '{secret}'"),
+        format!("{forward}secrets_file = '{secret}'"),
+        format!("{forward}'{secret}' = 1"),
+        format!("{forward}url = 'htp://app/?token=hunter2'"),
+        "[handlers.n]\nkind = 'jetstream'\nservers = ['app:hunter2@nats:4222']".to_owned(),
+        "[handlers.n]\nkind = 'rabbitmq'\nurl = 'app:hunter2@nats:4222'".to_owned(),
+        format!("[handlers.n]\nkind = 'rabbitmq'\npassword_file = '{secret}'"),
+    ] {
+        let said = Config::parse(&text, []).unwrap_err().to_string();
+        assert!(said.contains("not shown") || said.contains("unknown"), "{text}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    let said = Config::parse("", env(&[("ROUTES", secret)])).unwrap_err().to_string();
+    assert!(!said.contains("hunter2"), "{said}");
+}

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::words::Choice;
-use crate::words::{Outside, Template, holds_key};
+use crate::words::{Outside, Template, holds_key, holds_secret};
 
 /// A type that a setting can have.
 pub(super) trait Value: Sized {
@@ -83,8 +83,15 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
 pub(super) fn quoted(text: &str) -> String {
     if holds_key(text) {
         "a text that holds what may be a private key (not shown)".to_owned()
+    } else if holds_secret(text) {
+        "a text that holds what may be a webhook secret (not shown)".to_owned()
     } else if text.split_once("://").is_some_and(|(_, rest)| rest.contains('@')) {
         "a URL with a user or a password (not shown)".to_owned()
+    } else if text.contains('@') {
+        "a text that may hold a user or a password (not shown)".to_owned()
+    } else if text.split_once("://").is_some_and(|(_, rest)| rest.contains(['?', '#'])) {
+        // Hooks have their token there.
+        "a URL with a query (not shown)".to_owned()
     } else {
         format!("\"{}\"", Outside(text))
     }
@@ -335,7 +342,7 @@ impl<T: Choice> Value for T {
 /// Returns a name from outside as a message shows it: as it is, or quoted where it is odd.
 pub(super) fn shown_name(name: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if !name.is_empty() && name.bytes().all(is_plain) {
+    if !name.is_empty() && name.bytes().all(is_plain) && !holds_secret(name) {
         Outside(name).to_string()
     } else {
         quoted(name)

@@ -15,6 +15,11 @@ pub(crate) fn holds_key(text: &str) -> bool {
     text.split('|').any(is_key)
 }
 
+/// Returns whether a text holds what may be a private key or a webhook secret.
+pub(crate) fn holds_secret(text: &str) -> bool {
+    text.contains("whsec_") || holds_key(text)
+}
+
 /// Names a key: `subscriber id|unique key id`, as the first parts of a signature's `keyId`.
 ///
 /// The subscriber is kept in the letters in which it was written, for a registry compares texts.

@@ -9,8 +9,8 @@ pub(crate) mod template;
 
 pub(crate) use cause::{Cause, Untrusted};
 pub use glob::Glob;
-pub(crate) use key_id::holds_key;
 pub use key_id::{KeyId, PinnedKey};
+pub(crate) use key_id::{holds_key, holds_secret};
 pub(crate) use seldom::Seldom;
 pub use template::Template;
 
