@@ -164,14 +164,22 @@ pub(super) fn from_text(is_text: bool, text: &str) -> Spanned<DeValue<'_>> {
 
 /// Returns whether a variable is meant for a receiver.
 ///
-/// Kubernetes sets `…_SERVICE_HOST`, `…_PORT` and the like for a service that is called
-/// `beckn-receiver`; they say nothing about settings and must not stop the start.
+/// Kubernetes sets `…_SERVICE_HOST`, `…_PORT_8080_TCP_ADDR` and the like for each service whose name
+/// starts with `beckn-receiver`; they say nothing about settings and must not stop the start. A
+/// setting's own variable is ours, whatever it ends in.
 fn is_ours(variable: &str) -> bool {
     let Some(name) = variable.strip_prefix(VARIABLES) else { return false };
-    let is_of_service = |start: &str| {
-        name.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    };
-    name.contains("__") || !["SERVICE_HOST", "SERVICE_PORT", "PORT"].into_iter().any(is_of_service)
+    name.contains("__")
+        || SETTINGS.iter().any(|setting| setting.variable() == variable)
+        || !is_of_service(&format!("_{name}"))
+}
+
+fn is_of_service(name: &str) -> bool {
+    let is_number = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.split("_PORT_").skip(1).any(is_number)
 }
 
 fn is_section(name: &str) -> bool {

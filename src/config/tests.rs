@@ -442,6 +442,8 @@ fn settings_that_do_not_go_together_are_both_named() {
 fn the_variables_of_a_kubernetes_service_are_not_settings() {
     let service = env(&[
         ("BECKN_RECEIVER_SERVICE_HOST", "10.0.0.1"),
+        ("BECKN_RECEIVER_OPERATIONS_SERVICE_HOST", "10.0.0.1"),
+        ("BECKN_RECEIVER_METRICS_PORT_9090_TCP_ADDR", "10.0.0.1"),
         ("BECKN_RECEIVER_SERVICE_PORT_CALLBACKS", "8080"),
         ("BECKN_RECEIVER_PORT", "tcp://10.0.0.1:8080"),
         ("BECKN_RECEIVER_PORT_8080_TCP_ADDR", "10.0.0.1"),
