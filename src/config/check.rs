@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::entries::unfit;
+use super::entries::{HANDLERS_LIMIT, unfit};
 use super::problem::{ConfigError, Place, Places, Problem};
+use super::routes::ROUTES_LIMIT;
 use super::settings::{Config, SETTINGS};
+use super::value::mismatch;
 use super::words::{RegistryApi, SignatureMode};
 use crate::words::Level;
 
@@ -41,7 +43,7 @@ impl Config {
             self.routes.iter().enumerate().filter_map(|(place, route)| {
                 Some((format!("routes.{}", place + 1), route.unfit()?))
             });
-        let named = handlers.chain(routes);
+        let named = handlers.chain(routes).chain(too_many(self));
         let problems: Vec<Problem> = single
             .chain(named.map(|(name, message)| Problem::new(Place::Program, name, message)))
             .chain(together(self, &Places::new()))
@@ -64,6 +66,17 @@ impl Config {
             || self.signature.allow_unsigned;
         if is_decided { Ok(()) } else { Err(Exposed { listen, mode }) }
     }
+}
+
+/// Says which list is longer than a file could make it.
+fn too_many(config: &Config) -> impl Iterator<Item = (String, String)> {
+    let lists = [
+        ("handlers", config.handlers.len(), HANDLERS_LIMIT),
+        ("routes", config.routes.len(), ROUTES_LIMIT),
+    ];
+    lists.into_iter().filter(|(_, length, limit)| length > limit).map(|(name, length, limit)| {
+        (name.to_owned(), mismatch(&format!("at most {limit} {name}"), &length.to_string()))
+    })
 }
 
 /// A demand that one setting has on another.

@@ -18,7 +18,7 @@ use crate::words::nearest::nearest;
 pub(super) const HANDLER_VARIABLES: &str = "HANDLERS__";
 
 /// More than anyone names; each has a loop of its own.
-const HANDLERS_LIMIT: usize = 100;
+pub(super) const HANDLERS_LIMIT: usize = 100;
 
 /// A value of a handler's setting, and where it stands.
 struct Entry<'a> {
@@ -95,6 +95,12 @@ impl<'a> Entries<'a> {
         };
         if !(HANDLER_NAME.fits)(&name) {
             self.problem(place, "", mismatch(HANDLER_NAME.expected, &quoted(&name)));
+            return;
+        }
+        let upper = format!("{VARIABLES}{HANDLER_VARIABLES}{}", rest.to_ascii_uppercase());
+        if variable != upper {
+            // Two spellings of one setting would hide one another.
+            self.problem(place, "", unknown("variable", Some(&upper)));
             return;
         }
         let value = super::parse::from_text(is_text(&key), text);

@@ -210,3 +210,28 @@ fn a_secret_in_a_wrong_place_is_not_repeated() {
     let said = Config::parse("", env(&[("ROUTES", secret)])).unwrap_err().to_string();
     assert!(!said.contains("hunter2"), "{said}");
 }
+
+#[test]
+fn a_variable_of_a_handler_is_spelled_in_capitals() {
+    check(
+        "[handlers.app]\nkind = \"print\"",
+        &[("HANDLERS__app__KIND", "forward")],
+        &[
+            "environment BECKN_RECEIVER_HANDLERS__app__KIND: unknown variable, the nearest known one \
+           is BECKN_RECEIVER_HANDLERS__APP__KIND",
+        ],
+    );
+}
+
+#[test]
+fn a_program_cannot_make_more_than_a_file() {
+    let mut config = Config::default();
+    config.routes = (0..1_001).map(|_| super::Route::to("print")).collect();
+    for number in 0..101 {
+        let print = Handler::new(HandlerKind::of("print").unwrap());
+        config.handlers.insert(format!("app{number}"), print);
+    }
+    let problems = config.check().unwrap_err().to_string();
+    assert!(problems.contains("handlers: expected at most 100 handlers, found 101"), "{problems}");
+    assert!(problems.contains("routes: expected at most 1000 routes, found 1001"), "{problems}");
+}
