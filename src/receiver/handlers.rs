@@ -30,7 +30,7 @@ pub enum HandlersError {
     /// The settings lead to a handler that there is not.
     #[error(transparent)]
     Unknown(#[from] UnknownHandler),
-    /// The program and the settings both have a handler of this name.
+    /// The program has a handler of this name, and another or the settings have it, too.
     #[error("handlers.{name}: the program has a handler of this name, too")]
     Twice {
         /// The name.
@@ -98,8 +98,11 @@ pub(super) fn one(
 
 /// Sends each event where the settings say.
 pub(super) fn configured(config: &Config, own: &[Own]) -> Result<Destinations, HandlersError> {
-    if let Some((name, _)) = own.iter().find(|(name, _)| config.handlers.contains_key(name)) {
-        return Err(HandlersError::Twice { name: name.clone() });
+    for (place, (name, _)) in own.iter().enumerate() {
+        if config.handlers.contains_key(name) || own[..place].iter().any(|(known, _)| known == name)
+        {
+            return Err(HandlersError::Twice { name: name.clone() });
+        }
     }
     let known: Vec<&str> = names(config).chain(own.iter().map(|(name, _)| name.as_str())).collect();
     let routes = Routes::new(config, &known)?;
@@ -236,4 +239,17 @@ fn password(name: &str, password: &Secret, file: &Path) -> Result<String, Handle
 /// Returns a path that the settings name; "" is none.
 fn named(path: &Path) -> Option<PathBuf> {
     (!path.as_os_str().is_empty()).then(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_handlers_of_the_program_do_not_share_a_name() {
+        let own = || -> Own { ("orders".to_owned(), Arc::new(Print::default())) };
+        configured(&Config::default(), &[own()]).unwrap();
+        let error = configured(&Config::default(), &[own(), own()]).unwrap_err();
+        assert!(matches!(error, HandlersError::Twice { name } if name == "orders"));
+    }
 }
