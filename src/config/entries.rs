@@ -9,9 +9,9 @@ use toml::de::DeValue;
 
 use super::forms::HANDLER_NAME;
 use super::handlers::{Forward, Handler, HandlerKind};
-use super::problem::{Place, Problem};
-use super::settings::VARIABLES;
-use super::value::{Unfit, describe, mismatch, quoted, shown_name, unknown};
+use super::problem::{Place, Problem, line_of};
+use super::table::VARIABLES;
+use super::value::{Unfit, describe, from_text, mismatch, quoted, shown_name, unknown};
 use crate::words::nearest::nearest;
 
 /// What the name of a variable of a handler starts with.
@@ -39,7 +39,7 @@ impl Origin<'_> {
     /// Returns the place of a part of the value.
     pub(super) fn place(self, span: Range<usize>) -> Place {
         match self {
-            Origin::File(text) => Place::File { line: super::parse::line_of(text, span) },
+            Origin::File(text) => Place::File { line: line_of(text, span) },
             Origin::Variable(variable) => Place::Environment { variable: variable.to_owned() },
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Entries<'a> {
             self.problem(place, "", unknown("variable", Some(&upper)));
             return;
         }
-        let value = super::parse::from_text(is_text(&key), text);
+        let value = from_text(is_text(&key), text);
         let entry = Entry { value, origin: Origin::Variable(variable) };
         self.places.entry(name.clone()).or_insert(place);
         self.handlers.entry(name).or_default().insert(key, entry);
@@ -233,7 +233,7 @@ const UNSIGNED: &str = "expected secrets or secrets_file for a target on another
     secret";
 
 fn is_signed_or_near(forward: &Forward) -> bool {
-    let uri = forward.url.parse::<axum::http::Uri>().ok();
+    let uri = forward.url.expose().parse::<axum::http::Uri>().ok();
     let host = uri.as_ref().and_then(axum::http::Uri::host).unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     let is_near =

@@ -1,16 +1,19 @@
 //! The handlers that settings name: `[handlers.NAME]`, a table of settings for each kind.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use toml::Spanned;
+use toml::de::DeValue;
 
 use super::forms::{ANY_PATH, NOT_EMPTY, is_url};
 use super::list::{AtMost, Item};
 use super::secret::Secret;
-use super::settings::{HOUR_MS, MIB, Setting, row, unfit};
-use super::value::{Form, Time, Value};
+use super::table::{HOUR_MS, MIB, Setting, row, unfit};
+use super::value::{Form, Time, Unfit, Value, mismatch};
 use super::words::Content;
 use crate::words::Template;
 
@@ -144,7 +147,7 @@ kinds! {
     /// Posts each event to a URL, signed with the headers of Standard Webhooks.
     Forward FORWARD {
         /// Where to. Redirects are not followed; link-local and metadata addresses are refused.
-        url: String = String::new(), "url", TARGET;
+        url: TargetUrl = TargetUrl::default(), "url", TARGET;
         /// What: "envelope" is what is known of the event, with the callback inside; "callback" is
         /// the callback as it came.
         content: Content = Content::Envelope, "content", ();
@@ -240,6 +243,61 @@ const WEBHOOK_SECRET: Form = Form {
         bytes.is_some_and(|bytes| (24..=64).contains(&bytes.len()))
     },
 };
+
+/// Where `forward` posts to, or nowhere. Its path and query may hold a token: `Debug` shows neither.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct TargetUrl(String);
+
+impl TargetUrl {
+    /// Takes a URL; whether it is one is checked with the other settings.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the whole URL.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for TargetUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.0.parse::<axum::http::Uri>().ok();
+        let host = uri.as_ref().and_then(axum::http::Uri::host).unwrap_or("none");
+        write!(f, "TargetUrl({host})")
+    }
+}
+
+impl Value for TargetUrl {
+    type Form = Form;
+
+    const IS_TEXT: bool = true;
+
+    fn read(value: &Spanned<DeValue<'_>>, form: Form) -> Result<Self, Vec<Unfit>> {
+        let url = value.get_ref().as_str().map(Self::new).filter(|url| url.fits(form));
+        url.ok_or_else(|| {
+            let message = mismatch(form.expected, "something else (not shown)");
+            vec![Unfit { at: value.span(), part: String::new(), message }]
+        })
+    }
+
+    fn fits(&self, form: Form) -> bool {
+        (form.fits)(&self.0)
+    }
+
+    fn expected(form: Form) -> String {
+        form.expected.to_owned()
+    }
+
+    fn shown(&self, _: Form) -> String {
+        if self.is_empty() { "\"\"".to_owned() } else { "not shown".to_owned() }
+    }
+}
 
 fn template(text: &str) -> Template {
     Template::parse(text).expect("the defaults are templates, see the test")

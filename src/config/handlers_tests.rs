@@ -34,7 +34,8 @@ fn a_handler_is_put_together_of_the_file_and_the_environment() {
     ]);
     let config = Config::parse(file, variables).unwrap();
     let HandlerKind::Forward(forward) = &config.handlers["app"].kind else { panic!() };
-    assert_eq!(forward.url, "https://app.example/hook");
+    assert_eq!(forward.url.expose(), "https://app.example/hook");
+    assert_eq!(format!("{:?}", forward.url), "TargetUrl(app.example)");
     assert!(forward.allow_unsigned, "what the variables leave out is the file's");
     assert_eq!(forward.secrets[0].expose(), SECRET);
     assert_eq!((forward.content, config.handlers["app"].concurrency), (Content::Envelope, 7));
@@ -225,8 +226,8 @@ fn a_variable_of_a_handler_is_spelled_in_capitals() {
 
 #[test]
 fn a_program_cannot_make_more_than_a_file() {
-    let mut config = Config::default();
-    config.routes = (0..1_001).map(|_| super::Route::to("print")).collect();
+    let routes = (0..1_001).map(|_| super::Route::to("print")).collect();
+    let mut config = Config { routes, ..Config::default() };
     for number in 0..101 {
         let print = Handler::new(HandlerKind::of("print").unwrap());
         config.handlers.insert(format!("app{number}"), print);

@@ -5,7 +5,7 @@
 //! `settings`: its name, its default, what is allowed and why it is there; `config.toml` is that
 //! table written out, and a test proves it.
 //!
-//! Layout: `settings` is the table, `value`, `list` and `levels`
+//! Layout: `settings` is the table, of rows as `table` has them, `value`, `list` and `levels`
 //! read one value of each kind, `forms` say what texts look like, `secret` one that is never shown, `words` are the settings
 //! that are a choice, `handlers` is the table of each kind of handler and `entries` reads them,
 //! `routes` reads routes, `parse` walks the file and the environment, `check` holds what settings
@@ -22,11 +22,14 @@ mod problem;
 mod routes;
 mod secret;
 mod settings;
+mod table;
 mod value;
 mod words;
 
 pub use check::Exposed;
-pub use handlers::{Forward, Handler, HandlerKind, JetStream, RabbitMq, Server as NatsServer};
+pub use handlers::{
+    Forward, Handler, HandlerKind, JetStream, RabbitMq, Server as NatsServer, TargetUrl,
+};
 pub use problem::{ConfigError, Place, Problem};
 pub use routes::Route;
 pub use secret::Secret;

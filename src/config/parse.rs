@@ -8,10 +8,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::check;
 use super::entries::{Entries, HANDLER_VARIABLES, Origin};
-use super::problem::{ConfigError, Place, Places, Problem, Written};
+use super::problem::{ConfigError, Place, Places, Problem, Written, line_of};
 use super::routes;
-use super::settings::{Config, SETTINGS, Setting, VARIABLES};
-use super::value::{Unfit, describe, mismatch, shown_name, unknown};
+use super::settings::{Config, SETTINGS};
+use super::table::{Setting, VARIABLES};
+use super::value::{Unfit, describe, from_text, mismatch, shown_name, unknown};
 use crate::words::nearest::nearest;
 
 impl Config {
@@ -31,7 +32,7 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, ConfigError> {
         let ours: BTreeMap<String, String> =
-            env.into_iter().filter(|(name, _)| is_ours(name)).collect();
+            env.into_iter().filter(|(name, text)| is_ours(name, text)).collect();
         let mut found = Found::default();
         found.file(text);
         found.environment(&ours);
@@ -115,7 +116,7 @@ impl<'a> Found<'a> {
 
     fn set(
         &mut self,
-        setting: &Setting,
+        setting: &Setting<Config>,
         value: &Spanned<DeValue<'_>>,
         place: impl Fn(Range<usize>) -> Place,
     ) {
@@ -152,32 +153,24 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Returns the value of an environment variable; what is no TOML is taken as the text it is, so
-/// that the setting says what it expects.
-pub(super) fn from_text(is_text: bool, text: &str) -> Spanned<DeValue<'_>> {
-    let as_text = || Spanned::new(0..text.len(), DeValue::String(text.into()));
-    if is_text {
-        return as_text();
-    }
-    DeValue::parse(text).unwrap_or_else(|_| as_text())
-}
-
 /// Returns whether a variable is meant for a receiver.
 ///
 /// Kubernetes sets `…_SERVICE_HOST`, `…_PORT_8080_TCP_ADDR` and the like for each service whose name
 /// starts with `beckn-receiver`; they say nothing about settings and must not stop the start. A
 /// setting's own variable is ours, whatever it ends in.
-fn is_ours(variable: &str) -> bool {
+fn is_ours(variable: &str, text: &str) -> bool {
     let Some(name) = variable.strip_prefix(VARIABLES) else { return false };
     name.contains("__")
         || SETTINGS.iter().any(|setting| setting.variable() == variable)
-        || !is_of_service(&format!("_{name}"))
+        || !is_of_service(&format!("_{name}"), text)
 }
 
-fn is_of_service(name: &str) -> bool {
+fn is_of_service(name: &str, text: &str) -> bool {
     let is_number = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
     name.ends_with("_SERVICE_HOST")
-        || name.ends_with("_PORT")
+        // As `tcp://10.0.0.1:8080`: a number is a person's, who meant another variable.
+        || (name.ends_with("_PORT") && text.contains("://"))
+        || name.ends_with("_SERVICE_PORT")
         || name.contains("_SERVICE_PORT_")
         || name.split("_PORT_").skip(1).any(is_number)
 }
@@ -197,9 +190,4 @@ fn known_names() -> impl Iterator<Item = &'static str> {
     sections.dedup();
     let named = SETTINGS.iter().map(|setting| setting.name);
     sections.into_iter().chain(named).chain(["handlers", "routes"])
-}
-
-/// Returns the line that a span starts in, counted from 1.
-pub(super) fn line_of(text: &str, span: Range<usize>) -> usize {
-    text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
 }

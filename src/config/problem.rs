@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use crate::words::Outside;
 
@@ -72,6 +73,11 @@ pub enum Place {
     },
     /// In the program that made the [`Config`](super::Config).
     Program,
+}
+
+/// Returns the line that a span starts in, counted from 1.
+pub(super) fn line_of(text: &str, span: Range<usize>) -> usize {
+    text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// The problems of an error, one a line and without an end of line after the last.

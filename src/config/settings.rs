@@ -9,67 +9,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::Spanned;
-use toml::de::DeValue;
-
 use super::forms::{ANY_PATH, COUNTRY, HANDLER_NAME, KEY_ID, NOT_EMPTY, PREFIX, PRIVATE_KEY, URL};
 use super::handlers::Handler;
 use super::list::AtMost;
 use super::routes::Route;
 use super::secret::Secret;
-use super::value::{Time, Unfit, Value, mismatch};
+use super::table::{GIB, HOUR_MS, KIB, MIB, PIB, Setting, row};
+use super::value::Time;
 use super::words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
 use crate::words::{Level, PinnedKey, Profile, SubscriberId};
-
-/// One row of a table of settings: of the [`Config`], or of a handler.
-pub(super) struct Setting<C = Config> {
-    /// The dotted name, as in `http.listen`.
-    pub(super) name: &'static str,
-    /// Whether its environment variable holds the text itself; otherwise it holds TOML.
-    pub(super) is_text: bool,
-    /// Puts the value into its place, or says what is wrong with it.
-    pub(super) set: fn(&mut C, &Spanned<DeValue<'_>>) -> Result<(), Vec<Unfit>>,
-    /// Says what is wrong with the value that is there.
-    pub(super) unfit: fn(&C) -> Option<String>,
-    /// Returns the value that is there, as TOML.
-    pub(super) shown: fn(&C) -> String,
-    /// The documentation, a text for each line.
-    #[cfg(test)]
-    pub(super) doc: &'static [&'static str],
-}
-
-impl Setting {
-    /// Returns the environment variable that overrides the setting.
-    pub(super) fn variable(&self) -> String {
-        format!("{VARIABLES}{}", self.name.to_ascii_uppercase().replace('.', "__"))
-    }
-}
-
-/// What the name of every environment variable of ours starts with.
-pub(super) const VARIABLES: &str = "BECKN_RECEIVER_";
-
-pub(super) fn unfit<T: Value>(value: &T, form: T::Form) -> Option<String> {
-    (!value.fits(form)).then(|| mismatch(&T::expected(form), &value.shown(form)))
-}
-
-/// Makes a row; `$config => $field` is where the value lies.
-macro_rules! row {
-    ($name:expr, $Type:ty, $form:expr, [$($doc:literal)+], $config:ident => $field:expr) => {
-        $crate::config::settings::Setting {
-            name: $name,
-            is_text: <$Type as $crate::config::value::Value>::IS_TEXT,
-            set: |$config, value| {
-                $field = <$Type as $crate::config::value::Value>::read(value, $form)?;
-                Ok(())
-            },
-            unfit: |$config| $crate::config::settings::unfit(&$field, $form),
-            shown: |$config| <$Type as $crate::config::value::Value>::shown(&$field, $form),
-            #[cfg(test)]
-            doc: &[$($doc),+],
-        }
-    };
-}
-pub(super) use row;
 
 macro_rules! settings {
     (
@@ -129,7 +77,7 @@ macro_rules! settings {
         )+
 
         /// Every setting, in the order of `config.toml`.
-        pub(super) const SETTINGS: &[Setting] = &[
+        pub(super) const SETTINGS: &[Setting<Config>] = &[
             $(row!($top_name, $Top, $top_form, [$($top_doc)+], config => config.$top),)+
             $($(row!(
                 concat!(stringify!($section), ".", $name),
@@ -143,14 +91,6 @@ macro_rules! settings {
             &[$((stringify!($section), &[$($section_doc),+])),+];
     };
 }
-
-const KIB: usize = 1_024;
-pub(super) const MIB: usize = 1_024 * KIB;
-const GIB: u64 = 1_073_741_824;
-/// More than a disk has; keeps sums of sizes far from the end of 64 bits.
-const PIB: u64 = 1_048_576 * GIB;
-/// The longest time-out is an hour or a day: more is a mistake of the unit.
-pub(super) const HOUR_MS: u64 = 3_600_000;
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))

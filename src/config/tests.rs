@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::handlers::{EVERY, Handler, HandlerKind};
-use super::settings::{SECTIONS, SETTINGS, Setting};
+use super::settings::{SECTIONS, SETTINGS};
+use super::table::Setting;
 use super::{Config, LogFormat, Place};
 use crate::words::Profile;
 use crate::words::{Level, SubscriberId};
@@ -181,7 +182,7 @@ const SAMPLES: [&str; 23] = [
 ];
 
 /// Returns how a file says a setting, whatever its section.
-fn in_file(setting: &Setting, sample: &str) -> String {
+fn in_file(setting: &Setting<Config>, sample: &str) -> String {
     format!("{} = {sample}", setting.name)
 }
 

@@ -356,3 +356,13 @@ pub(super) fn unknown(what: &str, nearest: Option<&str>) -> String {
         None => format!("unknown {what}"),
     }
 }
+
+/// Returns the value of an environment variable; what is no TOML is taken as the text it is, so
+/// that the setting says what it expects.
+pub(super) fn from_text(is_text: bool, text: &str) -> Spanned<DeValue<'_>> {
+    let as_text = || Spanned::new(0..text.len(), DeValue::String(text.into()));
+    if is_text {
+        return as_text();
+    }
+    DeValue::parse(text).unwrap_or_else(|_| as_text())
+}

@@ -36,6 +36,12 @@ pub enum HandlersError {
         /// The name.
         name: String,
     },
+    /// The program adds a handler by name, and starts with another one for every event.
+    #[error("the handler `{name}` would get no event: start with `start_configured`")]
+    Unreachable {
+        /// The name of the one that was added.
+        name: String,
+    },
     /// The program gives one handler for everything, and the settings send events elsewhere.
     #[error(
         "the program starts with one handler for every event, and {setting} leads to others: leave \
@@ -172,7 +178,7 @@ fn open(name: &str, kind: &HandlerKind) -> Result<Arc<dyn ErasedHandler>, Handle
 
 fn forward(name: &str, settings: &crate::config::Forward) -> Result<Forward, HandlersError> {
     let options = forward::Options {
-        url: settings.url.clone(),
+        url: settings.url.expose().to_owned(),
         content: settings.content,
         secrets: settings.secrets.iter().map(|secret| secret.expose().to_owned()).collect(),
         secrets_file: named(&settings.secrets_file),

@@ -115,7 +115,7 @@ impl Builder {
     }
 
     /// Adds a handler of the program's own, which routes and `dispatch.handler` can then name; for
-    /// [`Builder::start_configured`].
+    /// [`Builder::start_configured`]. It has `dispatch.concurrency` places and no limit of its rate.
     pub fn handler(mut self, name: impl Into<String>, handler: impl OrderEventHandler) -> Self {
         self.handlers.push((name.into(), Arc::new(handler)));
         self
@@ -125,11 +125,14 @@ impl Builder {
     /// as `app`.
     ///
     /// # Errors
-    /// The settings have routes or another `dispatch.handler` than `print`, the rules' levels name
+    /// A handler was added by [`Builder::handler`], the settings have routes or another `dispatch.handler` than `print`, the rules' levels name
     /// unknown rules, the keys of sellers cannot be had, the inbox cannot be opened, or threads
     /// cannot be started.
     pub async fn start(self, handler: impl OrderEventHandler) -> Result<Receiver, StartError> {
         self.config.check()?;
+        if let Some((name, _)) = self.handlers.first() {
+            return Err(handlers::HandlersError::Unreachable { name: name.clone() }.into());
+        }
         let destinations = handlers::one(&self.config, Arc::new(handler))?;
         self.start_with(destinations).await
     }

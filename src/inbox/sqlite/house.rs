@@ -134,7 +134,7 @@ impl Writer {
         let share = self.options.unsettled_limit.div_ceil(2) as u64;
         let limit = share.saturating_sub(self.shared.lanes.unsettled()).min(replays::STEP);
         if limit == 0 {
-            return Ok(());
+            return self.warn_of_waiting_replays();
         }
         let requested = replays::requested(self.connection(), &self.options.outlets, limit)?;
         if requested.is_empty() {
@@ -151,6 +151,24 @@ impl Writer {
         let pending = requested.iter().filter_map(|request| request.round).map(Round::pending);
         drop(self.shared.lanes.push(pending.collect(), self.last_seq, now));
         self.replays_from = more.then(|| Instant::now() + BETWEEN_REPLAYS);
+        Ok(())
+    }
+
+    /// Says once a minute at most that replays wait for room: whoever asked for them was told that
+    /// they were taken up.
+    fn warn_of_waiting_replays(&mut self) -> rusqlite::Result<()> {
+        let recently = Duration::from_mins(1);
+        if self.replays_warned_at.is_some_and(|at| at.elapsed() < recently) {
+            return Ok(());
+        }
+        let waiting = replays::waiting(self.connection())?;
+        if waiting > 0 {
+            self.replays_warned_at = Some(Instant::now());
+            tracing::warn!(
+                waiting,
+                "replays wait: half of `inbox.unsettled_limit` is unsettled, the rest is for what comes in"
+            );
+        }
         Ok(())
     }
 

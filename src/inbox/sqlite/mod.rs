@@ -175,6 +175,7 @@ impl SqliteInbox {
             replays_from: None,
             house_rests_until: None,
             overflow_warned_at: None,
+            replays_warned_at: None,
             lock,
         };
         let loader = Arc::clone(&shared);

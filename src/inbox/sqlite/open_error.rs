@@ -40,6 +40,14 @@ pub enum OpenError {
         /// The first finding.
         found: String,
     },
+    /// The file is of an older version, and only the receiver brings it to this one.
+    #[error("the inbox has the schema {found}, older than {known}: start the receiver once")]
+    OlderSchema {
+        /// The file's version.
+        found: usize,
+        /// This program's version.
+        known: usize,
+    },
     /// The file was written by a later version.
     #[error(
         "the inbox has schema {found}, this version knows up to {known}: run the newer version"

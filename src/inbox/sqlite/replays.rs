@@ -75,6 +75,13 @@ pub(super) fn requested(
         .collect()
 }
 
+/// Returns how many requests wait.
+pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM replay_request")?
+        .query_row([], |row| row.get(0))
+}
+
 /// Writes the rounds that the requests begin; the requests are then done.
 pub(super) fn begin(connection: &Connection, requests: &[Request]) -> rusqlite::Result<()> {
     for request in requests {

@@ -75,8 +75,12 @@ fn open_beside(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     let connection = Connection::open_with_flags(path, flags).map_err(OpenError::sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(OpenError::sqlite)?;
     keep_plans(&connection).map_err(OpenError::sqlite)?;
-    if version_of(&connection)? == 0 {
-        return Err(OpenError::NoInbox);
+    match version_of(&connection)? {
+        0 => return Err(OpenError::NoInbox),
+        found if found < STEPS.len() => {
+            return Err(OpenError::OlderSchema { found, known: STEPS.len() });
+        }
+        _ => {}
     }
     Ok(connection)
 }
@@ -242,6 +246,8 @@ mod tests {
         }
         old.execute("INSERT INTO meta VALUES ('low_water', 2)", []).unwrap();
         drop(old);
+        let error = super::open_reader(&file).unwrap_err();
+        assert!(error.to_string().contains("start the receiver"), "{error}");
         let connection = open_writer(&file).unwrap();
         let domains: Vec<Option<String>> = connection
             .prepare("SELECT domain FROM event ORDER BY seq")
@@ -252,5 +258,6 @@ mod tests {
             .unwrap();
         assert_eq!(domains, [Some("settled".to_owned()), Some("waits".to_owned()), None]);
         assert_eq!(super::version_of(&connection).unwrap(), STEPS.len());
+        super::open_reader(&file).unwrap();
     }
 }

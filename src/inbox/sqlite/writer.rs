@@ -59,6 +59,7 @@ pub(super) struct Writer {
     /// No house-keeping before this: the last one failed.
     pub(super) house_rests_until: Option<Instant>,
     pub(super) overflow_warned_at: Option<Instant>,
+    pub(super) replays_warned_at: Option<Instant>,
     /// Held until the writer has ended.
     pub(super) lock: DirectoryLock,
 }
