@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -249,20 +250,21 @@ fn replay_which(config: &Config, arguments: &Replay) -> Result<ExitCode, Failure
                 reader.count(&filter)?.saturating_sub(reader.count(&pending)?)
             }
         };
-        println!("{settled} events would be handed over again");
+        let events = if settled == 1 { "event" } else { "events" };
+        println!("{settled} {events} would be handed over again");
         return Ok(ExitCode::SUCCESS);
     }
     let seqs = reader.seqs(&filter)?;
-    let (all, mut seen, mut requested, mut pending) = (seqs.len(), 0, 0, 0);
+    let (mut requested, mut pending) = (0, 0);
+    // Hidden where standard error is no terminal.
+    let progress = ProgressBar::new(seqs.len() as u64);
     request_replays(directory, seqs, Utc::now(), |step| {
         let count = |wanted| step.iter().filter(|(_, replay)| *replay == wanted).count();
-        seen += step.len();
         requested += count(replays::Replay::Requested);
         pending += count(replays::Replay::StillPending);
-        if seen < all {
-            eprintln!("{seen} of {all} looked at, {requested} requested");
-        }
+        progress.inc(step.len() as u64);
     })?;
+    progress.finish_and_clear();
     println!("{requested} requested: the running receiver, or the next, takes them up");
     if pending > 0 {
         println!("{pending} not needed: they are pending and will be delivered");

@@ -56,29 +56,29 @@ pub(super) fn list(config: &Config, arguments: &List) -> Result<ExitCode, Failur
 pub(super) fn pause(config: &Config, arguments: &Names) -> Result<ExitCode, Failure> {
     let names = named(config, arguments)?;
     set_paused(&config.inbox.path, &names, Some(Utc::now()))?;
+    let when = when(config);
     for name in &names {
         let name = Outside(name);
         println!(
-            "{name} paused: callbacks are still ACKed, and its events wait for `resume {name}`"
+            "{name} is paused {when}: callbacks are still ACKed, its events wait for `resume {name}`"
         );
     }
-    say_when(config);
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn resume(config: &Config, arguments: &Names) -> Result<ExitCode, Failure> {
     let names = named(config, arguments)?;
     set_paused(&config.inbox.path, &names, None)?;
+    let when = when(config);
     for name in &names {
-        println!("{} resumed", Outside(name));
+        println!("{} is resumed {when}", Outside(name));
     }
-    say_when(config);
     Ok(ExitCode::SUCCESS)
 }
 
-fn say_when(config: &Config) {
-    let poll = config.dispatch.poll.as_millis();
-    eprintln!("a running receiver takes it up within {poll} ms, another one when it starts");
+/// Says when a running receiver knows; another one does when it starts.
+fn when(config: &Config) -> String {
+    format!("within {} ms", config.dispatch.poll.as_millis())
 }
 
 /// Returns the names that were asked for, each of them known.

@@ -161,6 +161,14 @@ fn every_mistake_of_a_route_is_told_with_its_line() {
         ],
     );
     check(
+        "[[routes]]\nhandler = \"app\"\naction = [\"on_*\", \"on_trak\"]",
+        &[],
+        &[
+            "config.toml:3: routes.1.action: expected a callback's name, the nearest is on_track, found \
+           \"on_trak\"",
+        ],
+    );
+    check(
         "routes = 1",
         &[],
         &["config.toml:1: routes: expected at most 1000 tables [[routes]], found 1"],

@@ -4,7 +4,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::forms::HANDLER_NAME;
-use super::value::{Unfit, Value, mismatch, shown_name, unknown};
+use super::value::{Unfit, Value, mismatch, quoted, shown_name, unknown};
+use crate::beckn::action::Action;
 use crate::words::Glob;
 use crate::words::nearest::nearest;
 
@@ -93,7 +94,7 @@ fn read_route(value: &Spanned<DeValue<'_>>) -> Result<Route, Vec<Unfit>> {
         let name: &str = key.get_ref();
         let read = match name {
             "handler" => String::read(value, HANDLER_NAME).map(|handler| route.handler = handler),
-            "action" => read_globs(value).map(|globs| route.action = globs),
+            "action" => read_actions(value).map(|globs| route.action = globs),
             "domain" => read_globs(value).map(|globs| route.domain = globs),
             "bap_id" => read_globs(value).map(|globs| route.bap_id = globs),
             "bpp_id" => read_globs(value).map(|globs| route.bpp_id = globs),
@@ -116,6 +117,22 @@ fn read_route(value: &Spanned<DeValue<'_>>) -> Result<Route, Vec<Unfit>> {
         wrong.push(Unfit { at: value.span(), part: String::new(), message });
     }
     if wrong.is_empty() { Ok(route) } else { Err(wrong) }
+}
+
+/// Reads patterns of actions: one that no callback's name fits is a slip.
+fn read_actions(value: &Spanned<DeValue<'_>>) -> Result<Vec<Glob>, Vec<Unfit>> {
+    let globs = read_globs(value)?;
+    let names = Action::ALL.map(Action::as_str);
+    let slip = globs.iter().find(|glob| !names.iter().any(|name| glob.matches(name)));
+    match slip.map(Glob::as_str) {
+        None => Ok(globs),
+        Some(slip) => {
+            let nearest = nearest(slip, names).unwrap_or("on_status");
+            let expected = format!("a callback's name, the nearest is {nearest}");
+            let message = mismatch(&expected, &quoted(slip));
+            Err(vec![Unfit { at: value.span(), part: String::new(), message }])
+        }
+    }
 }
 
 /// Reads one pattern, or a list of them.

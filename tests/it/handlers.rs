@@ -86,8 +86,7 @@ async fn a_paused_handler_prints_nothing_and_sellers_are_still_acked() {
     wait_until("it is settled", async || !command(&["events", "--progress", "done"]).1.is_empty())
         .await;
     assert_eq!(command(&["handlers"]).1, "print gets events\n");
-    let paused =
-        "print paused: callbacks are still ACKed, and its events wait for `resume print`\n";
+    let paused = "print is paused within 1000 ms: callbacks are still ACKed, its events wait for `resume print`\n";
     assert_eq!(command(&["pause", "print"]), (Some(0), paused.to_owned()));
     assert!(command(&["handlers"]).1.starts_with("print paused since 20"));
     assert_eq!(command(&["pause", "nobody"]).0, Some(2));
@@ -109,7 +108,10 @@ async fn a_paused_handler_prints_nothing_and_sellers_are_still_acked() {
     let child = Child::start_in(Arc::clone(&directory), &[], &variables).await;
     assert!(post(child.address, "/on_status", body("after").as_bytes()).await.is_ack());
     assert_eq!(listed("pending").lines().count(), waiting + 1, "a restart does not resume it");
-    assert_eq!(command(&["resume", "--all"]), (Some(0), "print resumed\n".to_owned()));
+    assert_eq!(
+        command(&["resume", "--all"]),
+        (Some(0), "print is resumed within 1000 ms\n".to_owned())
+    );
     wait_until("all is handed over", async || listed("pending").is_empty()).await;
     let (printed, log) = child.end().await;
     assert_eq!(printed.len(), waiting + 1, "{printed:?}");

@@ -20,7 +20,8 @@ createServer(async (request, response) => {
       seen.add(delivery);
     }
     answer(200);
-  } catch {
+  } catch (wrong) {
+    console.error(`not verified: ${wrong.message}`);
     answer(400);
   }
 }).listen(Number(process.env.PORT), "127.0.0.1");

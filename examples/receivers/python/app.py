@@ -4,6 +4,7 @@
 """
 import json
 import os
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from standardwebhooks.webhooks import Webhook
@@ -20,12 +21,14 @@ class Events(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         try:
             webhook.verify(body, dict(self.headers), json_parse=False)
-        except Exception:  # nothing that comes from outside may end in a 500
+        except Exception as wrong:  # nothing that comes from outside may end in a 500
+            print(f"not verified: {wrong}", file=sys.stderr)
             return self.answer(400)
         delivery = self.headers["webhook-id"]
         if delivery not in seen:  # the same event comes again until it was answered 2xx
             event = json.loads(body)
-            print(delivery, event.get("action"), event.get("order_id"), flush=True)
+            # One write: several threads print.
+            print(f"{delivery} {event.get('action')} {event.get('order_id')}\n", end="", flush=True)
             seen.add(delivery)
         self.answer(200)
 
