@@ -35,14 +35,18 @@ async def main():
         except TimeoutError:
             continue
         for message in messages:
+            event = json.loads(message.data)
             with db:  # one transaction: the id and the work, or neither
-                take(db, message.headers["Nats-Msg-Id"], json.loads(message.data))
+                new, state = take(db, message.headers["Nats-Msg-Id"], event)
+            if new:
+                who = event["sender"] or "unverified"
+                print(event["seq"], event["action"], event["order_id"], state, who)
             await message.ack()
 
 
 def take(db, delivery_id, event):
     if not db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (delivery_id,)).rowcount:
-        return  # it came before
+        return False, None  # it came before
     order = (event["callback"].get("message") or {}).get("order") or {}
     state = order.get("state")
     # A replay brings an older state: what came later stays.
@@ -51,7 +55,7 @@ def take(db, delivery_id, event):
            DO UPDATE SET state = excluded.state, seq = excluded.seq WHERE seq < excluded.seq""",
         (event["order_id"], json.dumps(state), event["seq"]),
     )
-    print(event["seq"], event["action"], event["order_id"], state, event["sender"] or "unverified")
+    return True, state
 
 
 asyncio.run(main())
