@@ -13,7 +13,7 @@ use super::forms::{ANY_PATH, NOT_EMPTY, is_url};
 use super::list::{AtMost, Item};
 use super::secret::Secret;
 use super::table::{HOUR_MS, MIB, Setting, row, unfit};
-use super::value::{Form, Time, Unfit, Value, mismatch};
+use super::value::{Form, Time, Unfit, Value};
 use super::words::Content;
 use crate::words::Template;
 
@@ -246,17 +246,17 @@ const WEBHOOK_SECRET: Form = Form {
 
 /// Where `forward` posts to, or nowhere. Its path and query may hold a token: `Debug` shows neither.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct TargetUrl(String);
+pub struct TargetUrl(Secret);
 
 impl TargetUrl {
     /// Takes a URL; whether it is one is checked with the other settings.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Secret::new(text))
     }
 
     /// Returns the whole URL.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose()
     }
 
     /// Returns whether there is none.
@@ -267,7 +267,7 @@ impl TargetUrl {
 
 impl fmt::Debug for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uri = self.0.parse::<axum::http::Uri>().ok();
+        let uri = self.expose().parse::<axum::http::Uri>().ok();
         let host = uri.as_ref().and_then(axum::http::Uri::host).unwrap_or("none");
         write!(f, "TargetUrl({host})")
     }
@@ -279,23 +279,19 @@ impl Value for TargetUrl {
     const IS_TEXT: bool = true;
 
     fn read(value: &Spanned<DeValue<'_>>, form: Form) -> Result<Self, Vec<Unfit>> {
-        let url = value.get_ref().as_str().map(Self::new).filter(|url| url.fits(form));
-        url.ok_or_else(|| {
-            let message = mismatch(form.expected, "something else (not shown)");
-            vec![Unfit { at: value.span(), part: String::new(), message }]
-        })
+        Secret::read(value, form).map(Self)
     }
 
     fn fits(&self, form: Form) -> bool {
-        (form.fits)(&self.0)
+        self.0.fits(form)
     }
 
     fn expected(form: Form) -> String {
-        form.expected.to_owned()
+        <Secret as Value>::expected(form)
     }
 
-    fn shown(&self, _: Form) -> String {
-        if self.is_empty() { "\"\"".to_owned() } else { "not shown".to_owned() }
+    fn shown(&self, form: Form) -> String {
+        self.0.shown(form)
     }
 }
 
