@@ -1,0 +1,118 @@
+//! What came of each seller, by quarters of an hour, as far as it is kept.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Error, Reader};
+use crate::inbox::sqlite::notes::quarter_of;
+use crate::inbox::sqlite::pages::time;
+
+/// So many sellers are told: names that nobody has verified only where the others leave room.
+const SELLERS: i64 = 1_000;
+
+/// How far back the sums reach.
+const DAYS: i64 = 7;
+
+/// How far back the quarters of an hour reach.
+const QUARTERS_HOURS: i64 = 24;
+
+/// What came of a seller in the last seven days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownSeller {
+    /// As in an event; empty for those that found no room.
+    pub(crate) seller: String,
+    /// Whether a signature of it was verified.
+    pub(crate) verified: bool,
+    /// When something came of it for the last time.
+    pub(crate) last_at: DateTime<Utc>,
+    /// New events.
+    pub(crate) accepted: u64,
+    /// What repeated an event.
+    pub(crate) duplicates: u64,
+    /// What was refused.
+    pub(crate) refused: u64,
+    /// Of the refused: by their signature.
+    pub(crate) untrusted: u64,
+    /// Shapes that nobody publishes.
+    pub(crate) oddities: u64,
+    /// Callbacks that were expected of it and did not come in time.
+    pub(crate) silences: u64,
+    /// The quarters of the last day, the oldest first.
+    pub(crate) quarters: Vec<Quarter>,
+}
+
+/// A quarter of an hour in which something came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quarter {
+    /// When it begins.
+    pub(crate) at: DateTime<Utc>,
+    /// New events.
+    pub(crate) accepted: u64,
+    /// What repeated an event.
+    pub(crate) duplicates: u64,
+    /// What was refused.
+    pub(crate) refused: u64,
+}
+
+impl Reader {
+    /// Returns the sellers, those that were verified first and of them the one that was seen last,
+    /// with their quarters of the last day.
+    pub(crate) fn sellers(&self, now: DateTime<Utc>) -> Result<Vec<KnownSeller>, Error> {
+        self.read_sellers(now).map_err(Error::Read)
+    }
+
+    fn read_sellers(&self, now: DateTime<Utc>) -> rusqlite::Result<Vec<KnownSeller>> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let silences = snapshot
+            .prepare_cached(
+                "SELECT bpp_id, count(*) FROM expectation
+                 WHERE silent_seq IS NOT NULL AND bpp_id IS NOT NULL GROUP BY bpp_id",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<HashMap<String, u64>>>()?;
+        let mut sellers = snapshot
+            .prepare_cached(
+                "SELECT seller, max(verified), max(last_at), sum(accepted), sum(duplicates),
+                 sum(refused), sum(untrusted), sum(oddities) FROM seller_tally
+                 WHERE quarter >= ?2 GROUP BY seller
+                 ORDER BY max(verified) DESC, max(last_at) DESC LIMIT ?1",
+            )?
+            .query_map((SELLERS, quarter_of(now - TimeDelta::days(DAYS))), |row| {
+                let seller: String = row.get(0)?;
+                Ok(KnownSeller {
+                    silences: silences.get(&seller).copied().unwrap_or(0),
+                    seller,
+                    verified: row.get(1)?,
+                    last_at: time(row.get(2)?),
+                    accepted: row.get(3)?,
+                    duplicates: row.get(4)?,
+                    refused: row.get(5)?,
+                    untrusted: row.get(6)?,
+                    oddities: row.get(7)?,
+                    quarters: Vec::new(),
+                })
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut quarters = snapshot
+            .prepare_cached(
+                "SELECT seller, quarter, accepted, duplicates, refused FROM seller_tally
+                 WHERE quarter >= ?1 ORDER BY quarter",
+            )?
+            .query_map([quarter_of(now - TimeDelta::hours(QUARTERS_HOURS))], |row| {
+                let (at, accepted) = (time(row.get(1)?), row.get(2)?);
+                let quarter =
+                    Quarter { at, accepted, duplicates: row.get(3)?, refused: row.get(4)? };
+                Ok((row.get(0)?, quarter))
+            })?
+            .try_fold(HashMap::<String, Vec<Quarter>>::new(), |mut of, row| {
+                let (seller, quarter) = row?;
+                of.entry(seller).or_default().push(quarter);
+                Ok::<_, rusqlite::Error>(of)
+            })?;
+        for seller in &mut sellers {
+            seller.quarters = quarters.remove(&seller.seller).unwrap_or_default();
+        }
+        Ok(sellers)
+    }
+}
