@@ -51,12 +51,33 @@ pub enum Flag {
     Rejected,
     /// A rule of the buyer's did not answer in time, or panicked, so it was passed over.
     RuleSkipped,
+    /// It is older than what its seller has told of the order before, by `order.updated_at`, else
+    /// by the callback's own timestamp.
+    OutOfOrder,
+    /// A state of the order, or of one of its fulfilments, cannot come after the last one.
+    Regressed,
+    /// The buyer app has said that it waits for it.
+    Solicited,
+    /// It is none of the seller's: the callback that the buyer app waits for did not come in time.
+    Silence,
+    /// An operator has had it emptied: its body, its ids and its texts are gone.
+    Erased,
 }
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Flag; 5] =
-        [Flag::IdReused, Flag::Repaired, Flag::OtherPayload, Flag::Rejected, Flag::RuleSkipped];
+    pub const ALL: [Flag; 10] = [
+        Flag::IdReused,
+        Flag::Repaired,
+        Flag::OtherPayload,
+        Flag::Rejected,
+        Flag::RuleSkipped,
+        Flag::OutOfOrder,
+        Flag::Regressed,
+        Flag::Solicited,
+        Flag::Silence,
+        Flag::Erased,
+    ];
 
     /// Returns the flag's name, as the commands print it.
     pub const fn as_str(self) -> &'static str {
@@ -66,17 +87,27 @@ impl Flag {
             Flag::OtherPayload => "other_payload",
             Flag::Rejected => "rejected",
             Flag::RuleSkipped => "rule_skipped",
+            Flag::OutOfOrder => "out_of_order",
+            Flag::Regressed => "regressed",
+            Flag::Solicited => "solicited",
+            Flag::Silence => "silence",
+            Flag::Erased => "erased",
         }
     }
 
     /// The bit at rest; never given to another flag.
-    const fn bit(self) -> u32 {
+    pub(crate) const fn bit(self) -> u32 {
         match self {
             Flag::IdReused => 1,
             Flag::Repaired => 2,
             Flag::OtherPayload => 4,
             Flag::Rejected => 8,
             Flag::RuleSkipped => 16,
+            Flag::OutOfOrder => 32,
+            Flag::Regressed => 64,
+            Flag::Solicited => 128,
+            Flag::Silence => 256,
+            Flag::Erased => 512,
         }
     }
 }

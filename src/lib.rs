@@ -56,6 +56,7 @@ mod buyer_rule;
 mod clock;
 pub mod config;
 mod event;
+mod metrics;
 mod rules;
 mod signature;
 
@@ -64,10 +65,14 @@ mod inbox;
 mod registry;
 mod retry;
 mod routes;
+mod trace;
 
 mod dispatch;
 mod handlers;
 mod intake;
+mod operations;
+#[cfg(feature = "otlp")]
+mod otlp;
 
 mod http;
 
@@ -93,6 +98,7 @@ pub use config::Config;
 pub use event::{EventId, Flag, Flags, OrderEvent};
 pub use handler::{HandlerError, OrderEventHandler};
 pub use handlers::print::Print;
+pub use http::operations::access::TokensError;
 pub use inbox::sqlite::open_error::{EngineError, OpenError};
 #[cfg(feature = "cli")]
 pub use log::{LogError, start_log};
@@ -103,5 +109,6 @@ pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_s
 pub use routes::UnknownHandler;
 pub use rules::UnknownRules;
 pub use words::{
-    Glob, KeyId, Level, Outside, PinnedKey, Profile, Sender, SubscriberId, Template, Violation,
+    Glob, HostName, KeyId, Level, Outside, PinnedKey, Profile, Sender, SubscriberId, Template,
+    Violation,
 };

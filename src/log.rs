@@ -2,11 +2,23 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::config::{Config, LogFormat};
+#[cfg(feature = "otlp")]
+use crate::otlp::Spans;
+#[cfg(feature = "otlp")]
+use crate::trace::TARGET;
+#[cfg(feature = "otlp")]
+use crate::words::Chain;
 use crate::words::nearest::nearest;
+#[cfg(feature = "otlp")]
+use tracing_subscriber::filter::Targets;
 
 /// The client of the `jetstream` handler, which logs each connection and what ends it, as ours does.
 const CLIENT: &str = "async_nats";
@@ -24,24 +36,60 @@ pub enum LogError {
     /// The process has a log already.
     #[error("the process has a log already")]
     Taken,
+    /// The spans cannot be exported as `[trace]` says.
+    #[error("spans cannot be exported: {why}")]
+    Export {
+        /// Why; without the endpoint.
+        why: String,
+    },
 }
 
-/// Starts a log on standard error, as `[log]` of the settings says.
+/// Starts a log on standard error, as `[log]` of the settings says, and with the feature `otlp` the
+/// export of spans that `[trace]` describes.
 ///
 /// The receiver logs by `tracing`, and so does the client of the `jetstream` handler, which is left
 /// out unless `log.level` names it: `async_nats`. A program that has no subscriber hears nothing of retries and
 /// dead letters unless it calls this; one that has its own needs it not.
 ///
 /// # Errors
-/// `log.level` is no filter, or the process has a log already.
+/// `log.level` is no filter, the process has a log already, or spans cannot be exported.
 pub fn start_log(config: &Config) -> Result<(), LogError> {
     let filter = filter(&config.log.level)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.log.format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
-    started.map_err(|_taken| LogError::Taken)
+    // Each has a filter of its own: what is exported is not what is logged.
+    let log = lines(config.log.format).with_filter(filter);
+    let log = Registry::default().with(log).with(exporter(config)?);
+    log.try_init().map_err(|_taken| LogError::Taken)
+}
+
+/// Returns what writes the log.
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    }
+}
+
+/// Returns what exports our spans, if the settings say so.
+#[cfg(feature = "otlp")]
+fn exporter<S>(config: &Config) -> Result<Option<impl Layer<S> + Send + Sync + use<S>>, LogError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let spans = Spans::open(&config.trace)
+        .map_err(|error| LogError::Export { why: Chain(&error).to_string() })?;
+    let ours = Targets::new().with_target(TARGET, LevelFilter::DEBUG);
+    Ok(spans.map(|spans| spans.with_filter(ours)))
+}
+
+/// Without the feature nothing exports them; a receiver that should does not start.
+#[cfg(not(feature = "otlp"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it can fail")]
+fn exporter(_config: &Config) -> Result<Option<tracing_subscriber::layer::Identity>, LogError> {
+    Ok(None)
 }
 
 fn filter(text: &str) -> Result<EnvFilter, LogError> {

@@ -13,6 +13,7 @@ pub mod order;
 pub mod place;
 pub(crate) mod repair;
 pub mod scalar;
+pub(crate) mod states;
 pub mod tags;
 pub mod tracking;
 pub mod vocabulary;

@@ -48,6 +48,16 @@ pub enum OddityKind {
 }
 
 impl OddityKind {
+    /// Every kind, in the order of the enum.
+    pub const ALL: [OddityKind; 6] = [
+        OddityKind::Type,
+        OddityKind::NumberTooLarge,
+        OddityKind::ListTooLong,
+        OddityKind::TrailingComma,
+        OddityKind::Bom,
+        OddityKind::More,
+    ];
+
     /// Returns the name as metrics and the console show it.
     pub const fn as_str(self) -> &'static str {
         match self {

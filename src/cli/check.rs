@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::events::action;
-use super::{Failure, input};
+use super::{Failure, input, json};
 use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
 use crate::config::Config;
@@ -89,7 +89,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
         let report = report(&rules, file, arguments.route, &body);
         refused += usize::from(report.answer == "NACK");
         if arguments.json {
-            println!("{}", serde_json::to_string(&report)?);
+            println!("{}", json(&report)?);
         } else {
             print(&report);
         }

@@ -1,16 +1,13 @@
 //! `handlers`, `pause`, `resume`: where events go, and stopping that for a while.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use chrono::Utc;
 use serde::Serialize;
 
-use super::events::time;
+use super::events::{print_all, time};
+use super::source::{Source, Wanted};
 use super::{Failure, mistake};
-use crate::config::Config;
-use crate::inbox::reader::Reader;
-use crate::inbox::reader::handlers::{KnownHandler, set_paused};
+use crate::operations::views::HandlerView;
 use crate::words::Outside;
 
 #[derive(Debug, clap::Args)]
@@ -33,31 +30,31 @@ pub(super) struct Names {
 
 /// A handler as `--json` prints it.
 #[derive(Debug, Serialize)]
-struct Row<'a> {
-    name: &'a str,
+struct Row {
+    name: String,
     paused_at: Option<String>,
 }
 
-pub(super) fn list(config: &Config, arguments: &List) -> Result<ExitCode, Failure> {
-    let mut out = std::io::stdout().lock();
-    for KnownHandler { name, paused_at } in Reader::open(&config.inbox.path)?.handlers()? {
-        let paused_at = paused_at.map(time);
-        if arguments.json {
-            writeln!(out, "{}", serde_json::to_string(&Row { name: &name, paused_at })?)?;
-        } else {
-            let says =
-                paused_at.map_or("gets events".to_owned(), |at| format!("paused since {at}"));
-            writeln!(out, "{} {says}", Outside(&name))?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+pub(super) fn list(source: &Source, arguments: &List) -> Result<ExitCode, Failure> {
+    let handlers = source.handlers()?;
+    let row = |handler: &HandlerView| Row {
+        name: handler.name.clone(),
+        paused_at: handler.paused_at.map(time),
+    };
+    print_all(&handlers, arguments.json, row, |handler| {
+        let says = match handler.paused_at {
+            None => "gets events".to_owned(),
+            Some(at) => format!("paused since {}", time(at)),
+        };
+        format!("{} {says}", Outside(&handler.name))
+    })
 }
 
-pub(super) fn pause(config: &Config, arguments: &Names) -> Result<ExitCode, Failure> {
-    let names = named(config, arguments)?;
-    set_paused(&config.inbox.path, &names, Some(Utc::now()))?;
-    let when = when(config);
+pub(super) fn pause(source: &Source, arguments: &Names) -> Result<ExitCode, Failure> {
+    let names = named(source, arguments)?;
+    let when = when(source);
     for name in &names {
+        set(source, name, Wanted::Paused)?;
         let name = Outside(name);
         println!(
             "{name} is paused {when}: callbacks are still ACKed, its events wait for `resume {name}`"
@@ -66,24 +63,34 @@ pub(super) fn pause(config: &Config, arguments: &Names) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn resume(config: &Config, arguments: &Names) -> Result<ExitCode, Failure> {
-    let names = named(config, arguments)?;
-    set_paused(&config.inbox.path, &names, None)?;
-    let when = when(config);
+pub(super) fn resume(source: &Source, arguments: &Names) -> Result<ExitCode, Failure> {
+    let names = named(source, arguments)?;
+    let when = when(source);
     for name in &names {
+        set(source, name, Wanted::Resumed)?;
         println!("{} is resumed {when}", Outside(name));
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn set(source: &Source, name: &str, wanted: Wanted) -> Result<(), Failure> {
+    if source.set_paused(name, wanted)? {
+        return Ok(());
+    }
+    Err(format!("there is no handler called `{}` any more", Outside(name)).into())
+}
+
 /// Says when a running receiver knows; another one does when it starts.
-fn when(config: &Config) -> String {
-    format!("within {} ms", config.dispatch.poll.as_millis())
+fn when(source: &Source) -> String {
+    match source.config() {
+        Some(config) => format!("within {} ms", config.dispatch.poll.as_millis()),
+        None => "at the receiver's next look".to_owned(),
+    }
 }
 
 /// Returns the names that were asked for, each of them known.
-fn named(config: &Config, arguments: &Names) -> Result<Vec<String>, Failure> {
-    let known = Reader::open(&config.inbox.path)?.handlers()?;
+fn named(source: &Source, arguments: &Names) -> Result<Vec<String>, Failure> {
+    let known = source.handlers()?;
     let known: Vec<String> = known.into_iter().map(|handler| handler.name).collect();
     if arguments.all {
         return Ok(known);

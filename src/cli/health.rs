@@ -40,7 +40,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
 }
 
 /// A listener on all addresses is asked at the loopback one.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -49,7 +49,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn ask(address: SocketAddr, path: &str) -> Result<(bool, String), Failure> {
+pub(super) async fn ask(address: SocketAddr, path: &str) -> Result<(bool, String), Failure> {
     let stream = TcpStream::connect(address)
         .await
         .map_err(|error| format!("no receiver at {address} (operations.listen): {error}"))?;

@@ -6,23 +6,35 @@
 //!   are wrong.
 //! - Text from outside is cut and escaped before it reaches a terminal.
 
+mod audit;
+mod backup;
 mod changes;
 mod check;
 mod dev;
+mod doctor;
 mod edit;
+mod erase;
 mod events;
+mod expectations;
 mod handlers;
 mod health;
 mod input;
 mod keygen;
+mod outlook;
 mod posting;
+mod refusals;
+mod replay;
 mod route;
 mod seller;
 mod seller_file;
+mod sellers;
 mod send;
 mod serve;
 mod show;
 mod sign;
+mod source;
+mod tail;
+mod timeline;
 mod trigger;
 mod verify;
 
@@ -32,12 +44,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::source::Source;
+
 use crate::config::{Config, Exposed};
 use crate::inbox::reader;
 use crate::receiver::StartError;
 use crate::receiver::keys::KeysError;
 use crate::receiver::load::LoadError;
 use crate::routes::UnknownHandler;
+use crate::words::PlainJson;
 
 /// The settings file that is looked for when none is named.
 const SETTINGS_FILE: &str = "config.toml";
@@ -65,6 +80,9 @@ struct Arguments {
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    #[command(flatten)]
+    place: source::Place,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -77,24 +95,16 @@ enum Command {
     Dev(dev::Arguments),
     /// Say what would be answered to callbacks in files, without a server
     Check(check::Arguments),
-    /// List events, newest first; beside a running receiver or without one
-    Events(events::Arguments),
-    /// Show one event: what came, its attempts, its warnings and oddities
-    Show(show::Arguments),
-    /// List the events that were given up, with the reason
-    DeadLetters(events::DeadLetters),
-    /// List the callbacks that were refused, with the reason
-    Refusals(events::Refusals),
-    /// Hand events over again, done or dead
-    Replay(events::Replay),
-    /// List the handlers, and since when one is paused
-    Handlers(handlers::List),
-    /// Hand nothing more to a handler, while callbacks are still ACKed
-    Pause(handlers::Names),
-    /// Hand events to a paused handler again
-    Resume(handlers::Names),
+    #[command(flatten)]
+    Look(Look),
     /// Say which handler takes which events, and why
     Route(route::Arguments),
+    /// Check all that a receiver needs, and say what to do
+    Doctor(doctor::Arguments),
+    /// Copy the inbox of this machine to a new file, while a receiver runs or not
+    Backup(backup::Backup),
+    /// Bring an inbox back from a copy, into a place where there is none
+    Restore(backup::Restore),
     /// Post a callback as a seller app would: signed, repeated, or broken on purpose
     Trigger(Box<trigger::Arguments>),
     /// Post captured callbacks from files, repaired and signed
@@ -107,6 +117,41 @@ enum Command {
     Sign(sign::Arguments),
     /// Say whether a signature is over a body, and why not
     Verify(verify::Arguments),
+}
+
+/// Commands that look into an inbox, here or by a running receiver.
+#[derive(Debug, Subcommand)]
+enum Look {
+    /// List events, newest first; beside a running receiver or without one
+    Events(events::Arguments),
+    /// Print events as they come, until Ctrl-C
+    Tail(tail::Arguments),
+    /// Show one event: what came, its attempts, its warnings and oddities
+    Show(show::Arguments),
+    /// Show a transaction, event by event
+    Timeline(timeline::Transaction),
+    /// Show what is known of an order, and what changed when
+    Order(timeline::Order),
+    /// List the events that were given up, with the reason
+    DeadLetters(events::DeadLetters),
+    /// List the callbacks that were refused, with the reason
+    Refusals(refusals::Arguments),
+    /// Hand events over again, done or dead
+    Replay(replay::Arguments),
+    /// List the handlers, and since when one is paused
+    Handlers(handlers::List),
+    /// Hand nothing more to a handler, while callbacks are still ACKed
+    Pause(handlers::Names),
+    /// Hand events to a paused handler again
+    Resume(handlers::Names),
+    /// List the sellers, and what came of each
+    Sellers(sellers::Arguments),
+    /// List the callbacks that the buyer app waits for, and what became of each
+    Expectations(expectations::Arguments),
+    /// Empty all that is kept of a transaction, for good
+    Erase(erase::Arguments),
+    /// List what operators changed, and who
+    Audit(audit::Arguments),
 }
 
 /// A failure that ends a command, told to the person at the terminal.
@@ -146,41 +191,63 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let command = match arguments.command.unwrap_or(Command::Serve) {
+    let Arguments { config: file, place, command } = arguments;
+    let command = command.unwrap_or(Command::Serve);
+    let load = || load(file.as_deref());
+    if let Command::Look(look) = command {
+        let source = match place.remote()? {
+            Some(receiver) => receiver,
+            None => place.local(load()?)?,
+        };
+        return look.obey(&source);
+    }
+    if place.is_given() && !matches!(command, Command::Backup(_) | Command::Restore(_)) {
+        return Err(mistake(
+            "--inbox, --url and --token-file are for commands that look into an inbox",
+        ));
+    }
+    match command {
+        Command::Look(_) => unreachable!("it was obeyed"),
         // These have no use for the settings file, and a mistake in it does not stop them.
-        Command::Dev(_) if arguments.config.is_some() => {
-            return Err(mistake(
-                "`dev` has settings of its own and takes no --config; variables override them",
-            ));
-        }
-        Command::Dev(arguments) => return dev::run(&arguments),
-        Command::Trigger(arguments) => return trigger::run(&arguments),
-        Command::Keygen(arguments) => return keygen::run(&arguments),
-        command => command,
-    };
-    obey_with(load(arguments.config.as_deref())?, command)
+        Command::Dev(_) if file.is_some() => Err(mistake(
+            "`dev` has settings of its own and takes no --config; variables override them",
+        )),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Trigger(arguments) => trigger::run(&arguments),
+        Command::Keygen(arguments) => keygen::run(&arguments),
+        // Their mistakes are what it tells.
+        Command::Doctor(arguments) => doctor::run(load(), &arguments),
+        Command::Serve => serve::run(load()?),
+        Command::Backup(arguments) => backup::backup(&place.directory(&load()?)?, &arguments),
+        Command::Restore(arguments) => backup::restore(&place.directory(&load()?)?, &arguments),
+        Command::Check(arguments) => check::run(&load()?, &arguments),
+        Command::Route(arguments) => route::run(&load()?, &arguments),
+        Command::Send(arguments) => send::run(&load()?, &arguments),
+        Command::Health(arguments) => health::run(&load()?, &arguments),
+        Command::Sign(arguments) => sign::run(&load()?, &arguments),
+        Command::Verify(arguments) => verify::run(&load()?, &arguments),
+    }
 }
 
-fn obey_with(config: Config, command: Command) -> Result<ExitCode, Failure> {
-    match command {
-        Command::Serve => serve::run(config),
-        Command::Dev(_) | Command::Trigger(_) | Command::Keygen(_) => {
-            unreachable!("they are obeyed without settings")
+impl Look {
+    fn obey(self, source: &Source) -> Result<ExitCode, Failure> {
+        match self {
+            Look::Events(arguments) => events::list(source, &arguments),
+            Look::Tail(arguments) => tail::run(source, &arguments),
+            Look::Show(arguments) => show::run(source, &arguments),
+            Look::Timeline(arguments) => timeline::transaction(source, &arguments),
+            Look::Order(arguments) => timeline::order(source, &arguments),
+            Look::DeadLetters(arguments) => events::dead_letters(source, &arguments),
+            Look::Refusals(arguments) => refusals::run(source, &arguments),
+            Look::Replay(arguments) => replay::run(source, &arguments),
+            Look::Handlers(arguments) => handlers::list(source, &arguments),
+            Look::Pause(arguments) => handlers::pause(source, &arguments),
+            Look::Resume(arguments) => handlers::resume(source, &arguments),
+            Look::Sellers(arguments) => sellers::run(source, &arguments),
+            Look::Expectations(arguments) => expectations::run(source, &arguments),
+            Look::Erase(arguments) => erase::run(source, &arguments),
+            Look::Audit(arguments) => audit::run(source, &arguments),
         }
-        Command::Check(arguments) => check::run(&config, &arguments),
-        Command::Events(arguments) => events::list(&config, &arguments),
-        Command::Show(arguments) => show::run(&config, &arguments),
-        Command::DeadLetters(arguments) => events::dead_letters(&config, &arguments),
-        Command::Refusals(arguments) => events::refusals(&config, &arguments),
-        Command::Replay(arguments) => events::replay(&config, &arguments),
-        Command::Handlers(arguments) => handlers::list(&config, &arguments),
-        Command::Pause(arguments) => handlers::pause(&config, &arguments),
-        Command::Resume(arguments) => handlers::resume(&config, &arguments),
-        Command::Route(arguments) => route::run(&config, &arguments),
-        Command::Send(arguments) => send::run(&config, &arguments),
-        Command::Health(arguments) => health::run(&config, &arguments),
-        Command::Sign(arguments) => sign::run(&config, &arguments),
-        Command::Verify(arguments) => verify::run(&config, &arguments),
     }
 }
 
@@ -201,6 +268,7 @@ fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
                 | StartError::Rules(_)
                 | StartError::Keys(_)
                 | StartError::Handlers(_)
+                | StartError::NotBuilt
         )
     });
     of_start
@@ -211,12 +279,17 @@ fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
         || failure.is::<Mistake>()
 }
 
+/// Returns a row as one line of JSON that does nothing to a terminal.
+fn json(row: &impl serde::Serialize) -> Result<String, Failure> {
+    Ok(PlainJson(&serde_json::to_string(row)?).to_string())
+}
+
 /// Returns what to type in place of a command that found no inbox, where `dev` keeps one.
 fn hint(failure: &(dyn std::error::Error + 'static)) -> Option<String> {
     let reader::Error::Missing { directory } = failure.downcast_ref()? else { return None };
     let inbox = dev::inbox_here().filter(|inbox| inbox != directory)?;
     let inbox = inbox.display();
-    Some(format!("`dev` keeps one here: BECKN_RECEIVER_INBOX__PATH={inbox} beckn-receiver events"))
+    Some(format!("`dev` keeps one here: beckn-receiver events --inbox {inbox}"))
 }
 
 /// Prints a failure and what caused it, each once.

@@ -40,7 +40,8 @@ pub(super) async fn serve(
     if format == LogFormat::Text {
         eprint!("{greeting}");
     }
-    tracing::info!(listen = %server.callbacks_address()?, inbox = %data.display(), "ready");
+    let (listen, operations) = (server.callbacks_address()?, server.operations_address()?);
+    tracing::info!(%listen, %operations, inbox = %data.display(), "ready");
     server.run(stop).await?;
     tracing::info!("stopped: everything that was ACKed is kept");
     Ok(ExitCode::SUCCESS)
@@ -63,7 +64,7 @@ fn greet(
     );
     Ok(format!(
         "callbacks   http://{callbacks}/on_status, /on_update, /on_track, …\n\
-         operations  http://{operations}/livez, /readyz\n\
+         operations  http://{operations}/livez, /readyz, /metrics\n\
          inbox       {data}\n\
          handlers    {handlers}\n\
          signatures  {}\n{}",

@@ -6,14 +6,13 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::Failure;
-use super::events::{EventRow, event_id, time};
-use crate::beckn::callback::Callback;
-use crate::beckn::oddity::Oddity;
-use crate::config::Config;
+use super::events::{EventRow, event_id, flags, named, time};
+use super::outlook::Outlook;
+use super::source::Source;
+use super::{Failure, json};
 use crate::event::EventId;
-use crate::inbox::reader::{Detail, Reader, Summary};
-use crate::words::Outside;
+use crate::operations::views::{AttemptView, EventDetail, OddityView, WarningView};
+use crate::words::{Message, Outside};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -33,117 +32,126 @@ pub(super) struct Arguments {
 /// An event as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Row<'a> {
-    #[serde(rename = "event")]
-    summary: EventRow<'a>,
-    body_bytes: usize,
+    event: EventRow<'a>,
+    body_bytes: u64,
     replay_requested: bool,
-    warnings: Vec<Warning<'a>>,
-    oddities: &'a [Oddity],
+    warnings: &'a [WarningView],
+    oddities: &'a [OddityView],
+    attempts: &'a [AttemptView],
 }
 
-#[derive(Debug, Serialize)]
-struct Warning<'a> {
-    rule: &'a str,
-    path: &'a str,
-    message: &'a str,
-}
-
-pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let Some(event) = Reader::open(&config.inbox.path)?.event(arguments.id)? else {
-        return Err(format!("there is no event {}", arguments.id).into());
-    };
+pub(super) fn run(source: &Source, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let missing = || format!("there is no event {}", arguments.id);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if arguments.body {
-        out.write_all(&event.body)?;
+        out.write_all(&source.body(arguments.id)?.ok_or_else(missing)?)?;
+        out.flush()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let detail = source.event(arguments.id)?.ok_or_else(missing)?;
+    let outlook = Outlook::of(source, std::slice::from_ref(&detail.event))?;
+    if arguments.json {
+        writeln!(out, "{}", json(&row(&detail, &outlook))?)?;
     } else {
-        // Oddities are not kept: they are read again from the body, as an attempt does.
-        let oddities = Callback::parse(&event.body).map(|callback| callback.oddities);
-        let oddities = oddities.unwrap_or_default();
-        if arguments.json {
-            serde_json::to_writer(&mut out, &row(&event, &oddities))?;
-            writeln!(out)?;
-        } else {
-            write(&mut out, &event, &oddities)?;
-        }
+        write(&mut out, &detail, &outlook)?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn row<'a>(event: &'a Detail, oddities: &'a [Oddity]) -> Row<'a> {
-    let warnings = event.warnings.iter().map(|warning| Warning {
-        rule: &warning.rule,
-        path: &warning.path,
-        message: &warning.message,
-    });
+fn row<'a>(detail: &'a EventDetail, outlook: &'a Outlook) -> Row<'a> {
     Row {
-        summary: EventRow::new(&event.summary),
-        body_bytes: event.body.len(),
-        replay_requested: event.replay_requested,
-        warnings: warnings.collect(),
-        oddities,
+        event: EventRow::new(&detail.event, outlook),
+        body_bytes: detail.body_bytes,
+        replay_requested: detail.replay_requested,
+        warnings: &detail.warnings,
+        oddities: &detail.oddities,
+        attempts: &detail.attempts,
     }
 }
 
 fn write(
     out: &mut impl std::io::Write,
-    event: &Detail,
-    oddities: &[Oddity],
+    detail: &EventDetail,
+    outlook: &Outlook,
 ) -> std::io::Result<()> {
-    let Summary { action, seller, .. } = &event.summary;
-    let summary = &event.summary;
-    let named = |text: &Option<String>| {
-        text.as_deref().map_or_else(|| "-".to_owned(), |text| Outside(text).to_string())
-    };
-    writeln!(out, "event        {}", summary.id)?;
-    writeln!(out, "received     {} as number {}", time(summary.received_at), summary.seq)?;
-    writeln!(out, "callback     {action} from {}", Outside(seller))?;
-    writeln!(out, "transaction  {}", named(&summary.transaction_id))?;
-    writeln!(out, "message      {}", named(&summary.message_id))?;
-    writeln!(out, "order        {}", named(&summary.order_id))?;
-    writeln!(out, "state        {}", named(&summary.state))?;
-    writeln!(out, "body         {} bytes (`show --body` prints it)", event.body.len())?;
-    writeln!(out, "delivery     {}", delivery(event))?;
-    if let Some(error) = &summary.error {
-        writeln!(out, "last error   {}", Outside(error))?;
+    let event = &detail.event;
+    let (action, seller) = (Outside(&event.action), Outside(&event.seller));
+    writeln!(out, "event        {}", Outside(&event.id))?;
+    writeln!(out, "received     {} as number {}", time(event.received_at), event.seq)?;
+    writeln!(out, "callback     {action} from {seller}")?;
+    writeln!(out, "transaction  {}", named(event.transaction_id.as_deref()))?;
+    writeln!(out, "message      {}", named(event.message_id.as_deref()))?;
+    writeln!(out, "order        {}", named(event.order_id.as_deref()))?;
+    writeln!(out, "state        {}", named(event.state.as_deref()))?;
+    writeln!(out, "body         {} bytes (`show --body` prints it)", detail.body_bytes)?;
+    if let Some(handler) = outlook.handler(event) {
+        writeln!(out, "handler      {}", Outside(handler))?;
     }
-    let flags = summary.flags.to_string();
-    if !flags.is_empty() {
-        writeln!(out, "flags        {flags}")?;
+    writeln!(out, "delivery     {}", delivery(detail))?;
+    if let Some(waits) = outlook.waits(event) {
+        writeln!(out, "waits        {waits}")?;
     }
-    for warning in &event.warnings {
-        writeln!(out, "warning      {} at {}", warning.rule, Outside(&warning.path))?;
-        writeln!(out, "             {}", Outside(&warning.message))?;
+    if let Some(error) = &event.error {
+        writeln!(out, "last error   {}", Message(error))?;
     }
-    for oddity in oddities {
-        let Oddity { path, expected, found, .. } = oddity;
-        writeln!(out, "oddity       {} at {}", oddity.name(), Outside(path))?;
-        writeln!(out, "             expected {expected}, found {found}")?;
+    if event.duplicates > 0 {
+        let last = event.last_duplicate_at.map_or_else(|| "-".to_owned(), time);
+        writeln!(out, "duplicates   {}, the last at {last}", event.duplicates)?;
+    }
+    if !event.flags.is_empty() {
+        writeln!(out, "flags        {}", flags(event))?;
+    }
+    write_findings(out, detail)
+}
+
+fn write_findings(out: &mut impl std::io::Write, detail: &EventDetail) -> std::io::Result<()> {
+    for AttemptView { replay, attempt, ended_at, error } in &detail.attempts {
+        let round = if *replay > 0 { format!(" of replay {replay}") } else { String::new() };
+        let outcome = error
+            .as_deref()
+            .map_or_else(|| "taken".to_owned(), |error| format!("failed: {}", Message(error)));
+        writeln!(out, "attempt      {attempt}{round} at {}: {outcome}", time(*ended_at))?;
+    }
+    for WarningView { rule, path, message } in &detail.warnings {
+        writeln!(out, "warning      {} at {}", Outside(rule), Outside(path))?;
+        writeln!(out, "             {}", Message(message))?;
+    }
+    for OddityView { kind, path, expected, found, .. } in &detail.oddities {
+        writeln!(out, "oddity       {} at {}", Outside(kind), Outside(path))?;
+        writeln!(out, "             expected {}, found {}", Outside(expected), Outside(found))?;
+    }
+    if let Some(met) = &detail.expectation {
+        let (action, at) = (Outside(&met.action), time(met.registered_at));
+        writeln!(out, "expected     {action} since {at}: {}", Outside(&met.status))?;
     }
     Ok(())
 }
 
 /// Says how far the event is: the round, the attempts, and what comes next.
-fn delivery(event: &Detail) -> String {
-    let summary = &event.summary;
-    let mut text = summary.progress.as_str().to_owned();
-    if summary.replay > 0 {
-        write!(text, ", replay {}", summary.replay).expect("a text takes what is written");
+fn delivery(detail: &EventDetail) -> String {
+    let event = &detail.event;
+    let mut text = Outside(&event.progress).to_string();
+    let mut add = |what: std::fmt::Arguments<'_>| {
+        text.write_str(", ").and_then(|()| text.write_fmt(what)).expect("a text takes it");
+    };
+    if event.replay > 0 {
+        add(format_args!("replay {}", event.replay));
     }
-    if summary.attempts > 0 {
-        write!(text, ", attempts {}", summary.attempts).expect("a text takes what is written");
+    if event.attempts > 0 {
+        add(format_args!("attempts {}", event.attempts));
     }
-    if let Some(at) = summary.first_attempt_at {
-        write!(text, ", first attempt {}", time(at)).expect("a text takes what is written");
+    if let Some(at) = event.first_attempt_at {
+        add(format_args!("first attempt {}", time(at)));
     }
-    if let Some(at) = summary.settled_at {
-        write!(text, ", settled {}", time(at)).expect("a text takes what is written");
+    if let Some(at) = event.settled_at {
+        add(format_args!("settled {}", time(at)));
     }
-    if let Some(at) = summary.next_at {
-        write!(text, ", next attempt {}", time(at)).expect("a text takes what is written");
+    if let Some(at) = event.next_attempt_at {
+        add(format_args!("next attempt {}", time(at)));
     }
-    if event.replay_requested {
-        text.push_str(", a replay is requested");
+    if detail.replay_requested {
+        add(format_args!("a replay is requested"));
     }
     text
 }

@@ -115,7 +115,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Fa
         },
     };
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        println!("{}", super::json(&report)?);
     } else {
         print(&report);
     }
@@ -163,7 +163,7 @@ fn from_settings(config: &Config, id: &KeyId, at: DateTime<Utc>) -> Result<Found
     // A registry's reasons not to answer are told there.
     start_log(config)?;
     runtime.block_on(async {
-        let keys = keys::open(config)?;
+        let keys = keys::open(config, &std::sync::Arc::default())?;
         let mut found = Found::default();
         // Looked up now, whatever time the signature is judged at.
         match keys.key(id, Utc::now()).await {

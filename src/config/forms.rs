@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::value::Form;
-use crate::words::{KeyId, holds_secret};
+use crate::words::{KeyId, TokenLine, holds_secret};
 
 pub(super) const NOT_EMPTY: Form =
     Form { expected: "a text that is not empty", fits: |text| !text.trim().is_empty() };
@@ -17,6 +17,13 @@ pub(super) const ANY_PATH: Form = Form {
     expected: "a path, or \"\" for none",
     // A secret that was put where its file belongs would be repeated when the file is not found.
     fits: |text| !holds_secret(text),
+};
+pub(super) const ACCESS_TOKEN: Form =
+    Form { expected: TokenLine::FORM, fits: |text| TokenLine::parse(text).is_some() };
+pub(super) const ACCESS_TOKENS_PATH: Form = Form {
+    expected: "a path without |, or \"\" for none",
+    // A token that was put where its file belongs would be repeated when the file is not found.
+    fits: |text| !text.contains('|') && !holds_secret(text),
 };
 pub(super) const URL: Form = Form {
     expected: "\"\" or a whole URL without a user, such as \"https://registry.example/lookup\"",

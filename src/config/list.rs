@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::value::{Unfit, Value, fit, quoted};
-use crate::words::{PinnedKey, SubscriberId};
+use crate::words::{HostName, PinnedKey, SubscriberId};
 
 /// How many elements a list may have.
 #[derive(Clone, Copy)]
@@ -36,6 +36,18 @@ impl Item for SubscriberId {
 }
 
 impl Item for PinnedKey {
+    const EXPECTED: &'static str = Self::FORM;
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Item for HostName {
     const EXPECTED: &'static str = Self::FORM;
 
     fn read(text: &str) -> Option<Self> {

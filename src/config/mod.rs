@@ -35,6 +35,7 @@ pub use routes::Route;
 pub use secret::Secret;
 pub use settings::{
     Answer, Config, Dispatch, Http, Inbox, Log, Operations, Registry, Rules, Server, Signature,
+    Trace,
 };
 pub use words::{Content, LogFormat, OtherActions, RegistryApi, SignatureMode};
 

@@ -160,10 +160,16 @@ impl<'a> Found<'a> {
 /// setting's own variable is ours, whatever it ends in.
 fn is_ours(variable: &str, text: &str) -> bool {
     let Some(name) = variable.strip_prefix(VARIABLES) else { return false };
+    if OF_COMMANDS.contains(&name) {
+        return false;
+    }
     name.contains("__")
         || SETTINGS.iter().any(|setting| setting.variable() == variable)
         || !is_of_service(&format!("_{name}"), text)
 }
+
+/// Variables that tell the commands which receiver to ask: no settings of one.
+const OF_COMMANDS: [&str; 3] = ["URL", "TOKEN", "TOKEN_FILE"];
 
 fn is_of_service(name: &str, text: &str) -> bool {
     let is_number = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());

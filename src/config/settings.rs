@@ -9,15 +9,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::forms::{ANY_PATH, COUNTRY, HANDLER_NAME, KEY_ID, NOT_EMPTY, PREFIX, PRIVATE_KEY, URL};
+use super::forms::{
+    ACCESS_TOKEN, ACCESS_TOKENS_PATH, ANY_PATH, COUNTRY, HANDLER_NAME, KEY_ID, NOT_EMPTY, PREFIX,
+    PRIVATE_KEY, URL,
+};
 use super::handlers::Handler;
 use super::list::AtMost;
 use super::routes::Route;
 use super::secret::Secret;
 use super::table::{GIB, HOUR_MS, KIB, MIB, PIB, Setting, row};
-use super::value::Time;
+use super::value::{Share, Time};
 use super::words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
-use crate::words::{Level, PinnedKey, Profile, SubscriberId};
+use crate::words::{HostName, Level, PinnedKey, Profile, SubscriberId};
 
 macro_rules! settings {
     (
@@ -135,8 +138,28 @@ settings! {
 
     /// The listener of the people who run it.
     operations: Operations {
-        /// Where `/livez` and `/readyz` are served, apart from what sellers can reach.
+        /// Where probes, the API and the console are served, apart from what sellers can reach. Off
+        /// loopback, everything but `/livez` and `/readyz` needs a token.
         listen: SocketAddr = loopback(9090), "listen", ();
+        /// Who may use it: "name|read,bodies,act|token", the token with 32 characters or more.
+        /// `read` sees all but what tells of a person, `bodies` that too, `act` changes things.
+        tokens: Vec<Secret> = Vec::new(), "tokens", ACCESS_TOKEN;
+        /// A file with more of them, one a line; lines that start with # are notes. With neither,
+        /// `operations-tokens` in `inbox.path` is made at the first start, with one token in it.
+        tokens_file: PathBuf = PathBuf::new(), "tokens_file", ACCESS_TOKENS_PATH;
+        /// The names by which browsers reach it, without a port, as behind a proxy that speaks
+        /// TLS. Others are refused; cookies are sent over TLS only; a token is always needed.
+        hosts: Vec<HostName> = Vec::new(), "hosts", AtMost(100);
+        /// How many requests a second each token may make; beyond it the answer is 429.
+        requests_per_s: u32 = 200, "requests_per_s", &[(1, 1_000_000)];
+        /// How many may listen to `/v1/stream`, or wait in `/v1/feed`, at a time; beyond it the
+        /// answer is 503.
+        streams: usize = 32, "streams", &[(1, 1_000)];
+        /// How many sellers have metrics of their own; the others are counted as `other`. Sellers
+        /// whose signature is verified have at least half of the room.
+        seller_metrics: usize = 200, "seller_metrics", &[(0, 10_000)];
+        /// How many may wait for a callback at a time (`/v1/wait`); beyond it the answer is 503.
+        waiters: usize = 1_000, "waiters", &[(1, 100_000)];
     }
 
     /// What sellers are answered.
@@ -242,6 +265,8 @@ settings! {
         retention_bytes: u64 = 10 * GIB, "retention_bytes", &[(MIB as u64, PIB)];
         /// How long dead letters are kept, for someone to look at and replay.
         dead_letter_days: u32 = 90, "dead_letter_days", &[(1, 3_650)];
+        /// How many callbacks may be expected at a time; beyond it another is not registered.
+        expectations_limit: usize = 100_000, "expectations_limit", &[(1, 10_000_000)];
         /// How many refused callbacks are kept with their reason; 0 keeps none.
         refusals_kept: usize = 10_000, "refusals_kept", &[(0, 10_000_000)];
         /// How much of a refused body is kept.
@@ -283,6 +308,23 @@ settings! {
         format: LogFormat = LogFormat::Text, "format", ();
         /// What is logged, as a filter of tracing: `warn`, or `info,beckn_receiver=debug`.
         level: String = "info".to_owned(), "level", NOT_EMPTY;
+    }
+
+    /// Which trace a transaction is. Each is one by its id; `traceparent` tells it to whoever takes
+    /// its events.
+    trace: Trace {
+        /// Where spans are sent, by OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`; ""
+        /// sends none. Needs a program that was built with the feature `otlp`.
+        endpoint: String = String::new(), "endpoint", URL;
+        /// Which share of the transactions is sampled, each as a whole: it is exported, and
+        /// `traceparent` says so.
+        sample_ratio: f64 = 0.1, "sample_ratio", Share;
+        /// The certificates, in PEM, that the collector is verified with; "" trusts the system's.
+        ca_file: PathBuf = PathBuf::new(), "ca_file", ANY_PATH;
+        /// How long the collector may take for one request.
+        timeout: Duration = Duration::from_secs(10), "timeout_ms", Time::ms(1, HOUR_MS);
+        /// How many spans may wait to be sent; further ones are dropped.
+        queue_limit: usize = 2_048, "queue_limit", &[(1, 1_000_000)];
     }
 
     /// The process.

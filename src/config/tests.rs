@@ -155,8 +155,9 @@ fn every_setting_is_named_once() {
 }
 
 /// Values that are no defaults; every setting takes one of them, and goes with all other defaults.
-const SAMPLES: [&str; 23] = [
+const SAMPLES: [&str; 25] = [
     "true",
+    "0.5",
     "2",
     "400",
     "1000",
@@ -179,6 +180,7 @@ const SAMPLES: [&str; 23] = [
     "\"buyer.example|key-1\"",
     "\"awGPjRK6i/Vg/lWr+0xObclVxlwZXvTjWYtlu6NeOHk=\"",
     "[\"seller.example|key-1|awGPjRK6i/Vg/lWr+0xObclVxlwZXvTjWYtlu6NeOHk=\"]",
+    "[\"oncall|read,act|0123456789abcdef0123456789abcdef\"]",
 ];
 
 /// Returns how a file says a setting, whatever its section.
@@ -211,7 +213,7 @@ fn every_setting_refuses_what_is_not_of_its_kind() {
             (setting.name, &Place::File { line: 1 })
         );
         let found = match setting.name {
-            "registry.private_key" => "found something else (not shown)",
+            "registry.private_key" | "operations.tokens" => "found something else (not shown)",
             _ => "found 1979-05-27",
         };
         assert!(problem.message.ends_with(found), "{error}");

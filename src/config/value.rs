@@ -170,6 +170,36 @@ mod integers {
     integers!(u16, u32, u64, usize);
 }
 
+/// A part of a whole.
+#[derive(Clone, Copy)]
+pub(super) struct Share;
+
+impl Value for f64 {
+    type Form = Share;
+
+    fn read(value: &Spanned<DeValue<'_>>, form: Share) -> Result<Self, Vec<Unfit>> {
+        let number = match value.get_ref() {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            _ => None,
+        };
+        fit(value, form, number)
+    }
+
+    fn fits(&self, _: Share) -> bool {
+        (0.0..=1.0).contains(self)
+    }
+
+    fn expected(_: Share) -> String {
+        "a number from 0 to 1".to_owned()
+    }
+
+    fn shown(&self, _: Share) -> String {
+        // With its point: an integer is another type in TOML.
+        format!("{self:?}")
+    }
+}
+
 /// The unit and the range of a duration; the unit is part of the setting's name.
 #[derive(Clone, Copy)]
 pub(super) struct Time {

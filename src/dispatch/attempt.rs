@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use tracing::{Instrument as _, Span};
 
 use super::Desk;
-use crate::event::EventId;
+use crate::event::{EventId, OrderEvent};
 use crate::handler::HandlerError;
 use crate::inbox::{Claim, Settlement};
+use crate::metrics;
 use crate::retry::Failed;
+use crate::trace;
 use crate::words::Outside;
 
 /// How much of an error's text is kept with its event, in bytes.
@@ -45,7 +48,14 @@ pub(super) enum Ended {
 ///
 /// # Cancel safety
 /// Dropped before its end, it drops the claim, which hands the event back.
-pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Ended {
+pub(super) async fn attempt(desk: Arc<Desk>, mut claim: Claim) -> Ended {
+    desk.states.judge(&mut claim);
+    let span = trace::delivery(&desk.callee.name, claim.event());
+    attempt_within(desk, claim, &span).instrument(span.clone()).await
+}
+
+/// Calls and settles; how it ended is noted in the span.
+async fn attempt_within(desk: Arc<Desk>, claim: Claim, span: &Span) -> Ended {
     let began = desk.clock.now();
     let outcome = call(&desk, &claim, began).await;
     let unreached = match &outcome {
@@ -54,10 +64,17 @@ pub(super) async fn attempt(desk: Arc<Desk>, claim: Claim) -> Ended {
         Outcome::Panicked(_) => Some(false),
         Outcome::TimedOut => Some(true),
     };
+    let broken = match &outcome {
+        Outcome::Taken | Outcome::Permanent { .. } | Outcome::Failed { .. } => None,
+        Outcome::Panicked(_) => Some(metrics::Ended::Panic),
+        Outcome::TimedOut => Some(metrics::Ended::TimeOut),
+    };
     let settlement = judge(&desk, &claim, began, outcome);
+    let at = desk.clock.now();
+    let ended = measure(&desk, claim.event(), &settlement, (began, at, broken));
+    span.record("outcome", ended.as_str());
     tell(&desk, &claim, &settlement);
     desk.inbox.settle(claim, settlement);
-    let at = desk.clock.now();
     unreached.map_or(Ended::Answered(at), |unreached| Ended::Failed { at, unreached })
 }
 
@@ -117,6 +134,27 @@ fn judge(desk: &Desk, claim: &Claim, began: DateTime<Utc>, outcome: Outcome) -> 
         Some(wait) => Settlement::Retry { at: now + wait, error },
         None => Settlement::Dead { error: format!("given up: {error}") },
     }
+}
+
+/// Counts the attempt and returns how it ended; `broken` is how the handler failed to answer.
+fn measure(
+    desk: &Desk,
+    event: &OrderEvent,
+    settlement: &Settlement,
+    (began, at, broken): (DateTime<Utc>, DateTime<Utc>, Option<metrics::Ended>),
+) -> metrics::Ended {
+    let since = |then: DateTime<Utc>| (at - then).to_std().unwrap_or_default();
+    let (ended, settled) = match settlement {
+        Settlement::Done => (metrics::Ended::Done, true),
+        Settlement::Retry { .. } => (metrics::Ended::Retry, false),
+        Settlement::Dead { .. } => (metrics::Ended::Dead, true),
+    };
+    let ended = broken.unwrap_or(ended);
+    desk.metrics.attempted(ended, since(began));
+    if settled && event.replay == 0 {
+        desk.metrics.settled_after(since(event.received_at));
+    }
+    ended
 }
 
 /// Says on the log what became of the attempt; the only place where a handler's error is logged.

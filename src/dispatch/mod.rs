@@ -16,6 +16,7 @@ mod attempt;
 mod health;
 mod pace;
 mod pulse;
+mod states;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::handler::ErasedHandler;
 use crate::inbox::{Inbox, Outlet};
+use crate::metrics::{Metrics, OfHandler};
 use crate::retry::Policy;
 
 /// A handler, and how it is called.
@@ -68,6 +70,9 @@ struct Desk {
     outlet: Outlet,
     clock: Arc<dyn Clock>,
     options: Options,
+    /// Shared by all handlers: a lane may have events for several.
+    states: Arc<states::States>,
+    metrics: OfHandler,
 }
 
 /// Hands events to the handlers until it is shut down.
@@ -92,9 +97,12 @@ impl Dispatcher {
         callees: Vec<Callee>,
         clock: Arc<dyn Clock>,
         options: Options,
+        metrics: &Metrics,
     ) -> Result<Self, std::io::Error> {
+        let callees: Vec<_> =
+            callees.into_iter().map(|callee| (metrics.handler(&callee.name), callee)).collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(callees.iter().map(threads).sum::<usize>() + 1)
+            .worker_threads(callees.iter().map(|(_, callee)| threads(callee)).sum::<usize>() + 1)
             .thread_name("handler")
             .enable_all()
             .build()?;
@@ -104,10 +112,14 @@ impl Dispatcher {
         let work = runtime.spawn(async move {
             // Dropped also when a loop panics.
             let _guard = guard;
+            let states = Arc::<states::States>::default();
+            states.warm_up(&*inbox).await;
             let mut loops = JoinSet::new();
-            for (outlet, callee) in (0..).map(Outlet).zip(callees) {
+            for (outlet, (metrics, callee)) in (0..).map(Outlet).zip(callees) {
                 let (inbox, clock) = (Arc::clone(&inbox), Arc::clone(&clock));
-                let desk = Arc::new(Desk { inbox, callee, outlet, clock, options });
+                let states = Arc::clone(&states);
+                let desk =
+                    Arc::new(Desk { inbox, callee, outlet, clock, options, states, metrics });
                 loops.spawn(work::work(desk, stopping.clone()));
             }
             // Without one of them its events would wait unseen: all end, and the process with them.

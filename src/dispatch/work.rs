@@ -86,16 +86,22 @@ fn tell(desk: &Desk, change: &Change) {
     let name = &desk.callee.name;
     match change {
         Change::None => {}
-        Change::Down => tracing::warn!(
-            handler = name,
-            "handler `{name}` seems to be down: the last attempts on several transactions failed. \
+        Change::Down => {
+            desk.metrics.down(true);
+            tracing::warn!(
+                handler = name,
+                "handler `{name}` seems to be down: the last attempts on several transactions failed. \
              One event at a time is tried until one is taken; the others wait"
-        ),
-        Change::Up(down_for) => tracing::info!(
-            handler = name,
-            seconds = down_for.as_secs(),
-            "handler `{name}` takes events again"
-        ),
+            );
+        }
+        Change::Up(down_for) => {
+            desk.metrics.down(false);
+            tracing::info!(
+                handler = name,
+                seconds = down_for.as_secs(),
+                "handler `{name}` takes events again"
+            );
+        }
     }
 }
 

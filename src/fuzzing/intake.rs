@@ -142,6 +142,7 @@ fn desk(plan: &Plan, seller: &PrivateKey, inbox: Arc<Memory>, now: DateTime<Utc>
         buyer_rules: Vec::new(),
         deadline: Duration::from_secs(1),
         rejected: plan.rejected,
+        metrics: Arc::default(),
     };
     let options = callbacks::Options {
         base_path: String::new(),

@@ -7,11 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::event::{EventId, OrderEvent};
-use crate::inbox::{Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Seq, Settlement};
+use crate::inbox::{
+    Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Seq, Settlement, StatesAtRest,
+};
 
 /// An inbox that keeps what it is given, and hands nothing over.
 #[derive(Debug, Default)]
@@ -53,12 +56,20 @@ impl Inbox for Memory {
         unreachable!("nothing is claimed, so there is no {claim:?}")
     }
 
+    fn states(&self, _limit: usize) -> BoxFuture<'_, Result<Vec<StatesAtRest>, Error>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+
     fn depth(&self) -> Depth {
         Depth::default()
     }
 
     fn trouble(&self) -> Option<Error> {
         None
+    }
+
+    fn arrivals(&self) -> watch::Receiver<i64> {
+        watch::Sender::new(0).subscribe()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

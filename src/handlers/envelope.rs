@@ -13,6 +13,7 @@ use crate::beckn::oddity::Oddity;
 use crate::beckn::repair::repair;
 use crate::config::Content;
 use crate::event::{Flag, OrderEvent};
+use crate::trace::{Sampling, traceparent};
 use crate::words::Violation;
 #[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
 use crate::words::template::Place;
@@ -134,7 +135,7 @@ pub(crate) fn place(event: &OrderEvent, place: Place) -> Option<&str> {
 /// reading them, and knows of a bare callback what an envelope would say.
 ///
 /// A value is visible ASCII: every other byte, and `%`, is `%` and two hexadecimal digits.
-pub(crate) fn headers(event: &OrderEvent) -> Vec<(&'static str, String)> {
+pub(crate) fn headers(event: &OrderEvent, sampling: Sampling) -> Vec<(&'static str, String)> {
     let mut headers = vec![
         ("beckn-event-id", event.id.to_string()),
         ("beckn-seq", event.seq.to_string()),
@@ -142,6 +143,7 @@ pub(crate) fn headers(event: &OrderEvent) -> Vec<(&'static str, String)> {
         ("beckn-received-at", event.received_at.to_rfc3339_opts(SecondsFormat::Micros, true)),
         ("beckn-attempt", event.attempt.to_string()),
         ("beckn-replay", event.replay.to_string()),
+        ("traceparent", traceparent(event, sampling)),
     ];
     if let Some(sender) = &event.sender {
         let mut value = String::new();
@@ -160,6 +162,7 @@ mod tests {
     use crate::beckn::action::Action;
     use crate::config::Content;
     use crate::event::{Flag, OrderEvent};
+    use crate::trace::Sampling;
     use crate::words::{Sender, SubscriberId, Violation};
 
     const CALLBACK: &str = r#"{"context":{"domain":"ONDC:RET11","bap_id":"buyer.example",
@@ -226,7 +229,7 @@ mod tests {
     fn headers_are_visible_ascii() {
         let mut event = OrderEvent::parse(Action::OnStatus, CALLBACK).unwrap();
         event.sender = Some(Sender::new(SubscriberId::written("é\r\nx: y %")));
-        let headers = headers(&event);
+        let headers = headers(&event, Sampling::share(1.0));
         assert!(headers.iter().all(|(_, value)| value.bytes().all(|b| b.is_ascii_graphic())));
         assert!(headers.contains(&("beckn-sender", "%C3%A9%0D%0Ax:%20y%20%25".to_owned())));
     }

@@ -10,7 +10,7 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -20,14 +20,17 @@ use axum::response::Response;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{Instrument as _, Span};
 
-use super::body;
+use super::{body, noted};
 use crate::beckn::action::Action;
 use crate::beckn::answer::{self, Code, ErrorType, INTERNAL_ERROR, INVALID_RESPONSE, Nack};
 use crate::clock::Clock;
-use crate::inbox::{self, Refusal};
+use crate::inbox::{self, Receipt, Refusal};
 use crate::intake::trust::Presented;
 use crate::intake::{Intake, Refused, Rejection};
+use crate::metrics::{Answer, FromSeller, Metrics};
+use crate::trace;
 use crate::words::{Chain, Seldom};
 
 /// How callbacks are taken and answered.
@@ -76,6 +79,19 @@ impl Desk {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// Returns how many requests wait for their answer, and how many bytes of bodies.
+    pub(crate) fn in_flight(&self) -> (usize, usize) {
+        let Options { in_flight_requests, in_flight_bytes, .. } = self.options;
+        let taken = |limit: usize, places: &Semaphore| {
+            limit.min(Semaphore::MAX_PERMITS).saturating_sub(places.available_permits())
+        };
+        (taken(in_flight_requests, &self.requests), taken(in_flight_bytes, &self.bytes))
+    }
+
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.intake.metrics
+    }
+
     /// Returns whether callbacks are turned away because of the shutdown.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
@@ -114,10 +130,10 @@ impl Trouble {
     /// is looked at.
     pub(super) const fn of_request(&self) -> Option<&'static str> {
         match self {
-            Self::UnknownPath => Some("http.path"),
-            Self::Method(_) => Some("http.method"),
-            Self::Encoding => Some("http.encoding"),
-            Self::Body(body::Error::TooLong { .. }) => Some("http.body_too_long"),
+            Self::UnknownPath => Some(PATH),
+            Self::Method(_) => Some(METHOD),
+            Self::Encoding => Some(ENCODING),
+            Self::Body(body::Error::TooLong { .. }) => Some(BODY_TOO_LONG),
             Self::Body(body::Error::NoRoom | body::Error::Broken(_))
             | Self::TooManyRequests
             | Self::Draining
@@ -127,24 +143,53 @@ impl Trouble {
     }
 }
 
+const PATH: &str = "http.path";
+const METHOD: &str = "http.method";
+const ENCODING: &str = "http.encoding";
+const BODY_TOO_LONG: &str = "http.body_too_long";
+
+/// The causes under which a request is kept that is no callback.
+pub(crate) const CAUSES: [&str; 4] = [PATH, METHOD, ENCODING, BODY_TOO_LONG];
+
 /// Returns the router that takes callbacks at any path that ends in an action.
 pub(crate) fn router(desk: Arc<Desk>) -> Router {
-    let retry_after = desk.options.retry_after;
-    guarded(Router::new().fallback(take).with_state(desk), retry_after)
+    let (retry_after, metrics) = (desk.options.retry_after, Arc::clone(desk.metrics()));
+    guarded(Router::new().fallback(take).with_state(desk), retry_after, metrics)
 }
 
 /// Answers a panic of ours as the bug that it is, instead of closing the connection.
-fn guarded(router: Router, retry_after: u64) -> Router {
-    router.layer(CatchPanicLayer::custom(move |panic| internal(panic, retry_after)))
+fn guarded(router: Router, retry_after: u64, metrics: Arc<Metrics>) -> Router {
+    router.layer(CatchPanicLayer::custom(move |panic| {
+        // The action is lost with the request.
+        metrics.answered(None, Answer::Error);
+        internal(panic, retry_after)
+    }))
 }
 
 async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+    let span = trace::callback();
+    answer_within(&desk, request, &span).instrument(span.clone()).await
+}
+
+/// Serves a request; what is learnt of it is noted in the span.
+async fn answer_within(desk: &Desk, request: Request, span: &Span) -> Response {
+    let began = Instant::now();
     let (parts, mut body) = request.into_parts();
     let route = last_segment(parts.uri.path());
-    let taken = serve(&desk, parts.method, parts.uri.path(), &parts.headers, &mut body);
+    noted::note_request(span, route, &parts.headers);
+    let taken = serve(desk, parts.method, parts.uri.path(), &parts.headers, &mut body);
     let outcome = tokio::time::timeout(desk.options.request_timeout, taken).await;
     match outcome.unwrap_or(Err(Trouble::Late)) {
-        Ok(()) => acknowledgement(StatusCode::OK, Bytes::from_static(answer::ACK.as_bytes())),
+        Ok((action, receipt)) => {
+            let answer = match receipt {
+                Receipt::New { .. } => Answer::Ack,
+                Receipt::Duplicate { .. } => Answer::Duplicate,
+            };
+            desk.metrics().answered(Some(action), answer);
+            desk.metrics().acked_after(began.elapsed());
+            noted::note_receipt(span, answer, receipt);
+            acknowledgement(StatusCode::OK, Bytes::from_static(answer::ACK.as_bytes()))
+        }
         Err(trouble) => {
             // Who waits to be told to send needs no reading to see the answer.
             if trouble.leaves_unread() && !parts.headers.contains_key(header::EXPECT) {
@@ -152,8 +197,10 @@ async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
             }
             let (status, nack) = answer(&trouble, desk.options.nack_status);
             tracing::debug!(status = status.as_u16(), code = nack.code, "refused a callback");
+            noted::count(desk.metrics(), route, &trouble);
+            span.record("answer", noted::answer(&trouble).as_str());
             let response = respond(status, &nack, &trouble, &desk.options);
-            keep_refusal(&desk, route, status, nack, trouble);
+            keep_refusal(desk, route, status, nack, trouble);
             response
         }
     }
@@ -165,7 +212,7 @@ async fn serve(
     path: &str,
     headers: &HeaderMap,
     body: &mut Body,
-) -> Result<(), Trouble> {
+) -> Result<(Action, Receipt), Trouble> {
     let action = route(&desk.options, path).ok_or(Trouble::UnknownPath)?;
     if method != Method::POST {
         return Err(Trouble::Method(action));
@@ -183,7 +230,7 @@ async fn serve(
         .await
         .map_err(Trouble::Rejected)?;
     tracing::debug!(action = action.as_str(), receipt = ?receipt, "accepted a callback");
-    Ok(())
+    Ok((action, receipt))
 }
 
 /// Refuses by the header what need not be read for it.
@@ -331,10 +378,15 @@ fn acknowledgement(status: StatusCode, body: Bytes) -> Response {
 
 /// Keeps what the seller has to mend; what failed on our side is logged instead.
 fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, trouble: Trouble) {
+    let answer = noted::answer(&trouble);
+    let mut transaction_id = None;
     let (cause, seller, verified, body) = match trouble {
         Trouble::Rejected(
             Rejection::Refused(refused, body) | Rejection::Untrusted(refused, body),
-        ) => (refused.cause, refused.seller, refused.verified, body),
+        ) => {
+            transaction_id = refused.transaction_id;
+            (refused.cause, refused.seller, refused.verified, body)
+        }
         Trouble::Rejected(Rejection::KeyUnavailable { message, .. }) => {
             return tell(desk, &message);
         }
@@ -354,6 +406,8 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
             None => return tell(desk, &nack.message),
         },
     };
+    desk.metrics().refused(cause);
+    desk.metrics().count_seller(FromSeller { seller: &seller, verified, answer }, None);
     desk.intake.inbox.refuse(Refusal {
         at: desk.clock.now(),
         route: route.chars().take(64).collect(),
@@ -362,6 +416,7 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
         cause,
         path: nack.path,
         message: nack.message,
+        transaction_id,
         status: status.as_u16(),
         body_bytes: body.len(),
         body,
@@ -387,6 +442,8 @@ fn internal(_panic: Box<dyn Any + Send>, retry_after: u64) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::Router;
     use axum::body::Body;
     use axum::extract::Request;
@@ -402,7 +459,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bug_of_ours_is_a_nack_with_500_and_tells_nothing() {
-        let router = guarded(Router::new().fallback(panics), 7);
+        let router = guarded(Router::new().fallback(panics), 7, Arc::default());
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[header::RETRY_AFTER], "7");

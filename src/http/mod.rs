@@ -10,5 +10,7 @@ pub(crate) mod body;
 pub(crate) mod callbacks;
 #[cfg(test)]
 mod nack_codes;
+mod noted;
 pub(crate) mod operations;
+mod probes;
 pub(crate) mod serve;

@@ -1,6 +1,7 @@
 //! The accept loop: bounds connections and the time for a header, and ends gracefully.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub(crate) struct Bounds {
     pub(crate) header_timeout: Duration,
     /// How long requests in flight may take after the stop.
     pub(crate) grace: Duration,
+    /// Whether who sends no more is still answered. A seller that has sent everything and hangs up
+    /// has posted a callback all the same; who hangs up on a stream is gone.
+    pub(crate) half_close: bool,
 }
 
 /// The most that is buffered of a connection before its header is whole.
@@ -30,13 +34,14 @@ const HEADER_BYTES: usize = 64 * 1024;
 /// How long to wait after accept failed: mostly file handles are out, and come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `stop` ends; then waits for the requests in flight.
+/// Serves on `listener` until `stop` ends; then waits for the requests in flight. `router_for` gives
+/// what the peer of a connection is served.
 ///
 /// # Cancel safety
 /// Dropped, it closes the listener and every connection at once.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    router_for: impl Fn(IpAddr) -> Router,
     bounds: Bounds,
     stop: impl Future<Output = ()>,
 ) {
@@ -54,8 +59,9 @@ pub(crate) async fn serve(
             () = &mut stop => break,
             Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
             (accepted, place) = accepted => match accepted {
-                Ok((stream, _peer)) => {
-                    let connection = connection(stream, router.clone(), bounds, stopping.clone());
+                Ok((stream, peer)) => {
+                    let router = router_for(peer.ip());
+                    let connection = connection(stream, router, bounds, stopping.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -93,8 +99,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_timeout)
         .max_buf_size(HEADER_BYTES)
-        // A seller that has sent everything and hangs up has posted a callback all the same.
-        .half_close(true)
+        .half_close(bounds.half_close)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

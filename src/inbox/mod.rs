@@ -30,8 +30,8 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+pub(crate) mod expectations;
 pub(crate) mod outlets;
-#[cfg(any(feature = "cli", test))]
 pub(crate) mod reader;
 pub(crate) mod sqlite;
 
@@ -41,9 +41,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
 pub(crate) use self::outlets::{Outlet, Outlets};
-use crate::event::{EventId, OrderEvent};
+use crate::event::{EventId, Flags, OrderEvent};
 
 /// An event's place in the log, given by the writer; grows with the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,6 +105,8 @@ pub(crate) struct Refusal {
     pub(crate) path: String,
     /// What the seller was told.
     pub(crate) message: String,
+    /// The transaction, where the callback could be read.
+    pub(crate) transaction_id: Option<String>,
     /// The HTTP status that it was answered with.
     pub(crate) status: u16,
     /// The body; the inbox cuts it.
@@ -175,6 +178,26 @@ pub(crate) struct Ticket {
     pub(crate) lane: u64,
 }
 
+/// What the dispatcher found out about an event before it handed it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// What else is to be known of it.
+    pub(crate) flags: Flags,
+    /// The states that it tells of, in the dispatcher's own words.
+    pub(crate) states: String,
+}
+
+/// What was found out about an event, as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StatesAtRest {
+    /// The engine's own number for its lane.
+    pub(crate) lane: u64,
+    /// Whether it was older than others that came before it.
+    pub(crate) out_of_order: bool,
+    /// See [`Found::states`].
+    pub(crate) states: String,
+}
+
 /// An event that was taken for delivery.
 ///
 /// [`Inbox::settle`] consumes it; dropping it hands the event back and never waits.
@@ -184,6 +207,7 @@ pub(crate) struct Claim {
     event: Option<Box<OrderEvent>>,
     ticket: Ticket,
     first_attempt_at: Option<DateTime<Utc>>,
+    found: Option<Found>,
     home: Arc<dyn TakeBack>,
 }
 
@@ -196,7 +220,7 @@ impl Claim {
         first_attempt_at: Option<DateTime<Utc>>,
         home: Arc<dyn TakeBack>,
     ) -> Self {
-        Self { event: Some(event), ticket, first_attempt_at, home }
+        Self { event: Some(event), ticket, first_attempt_at, found: None, home }
     }
 
     /// Returns the event.
@@ -214,11 +238,19 @@ impl Claim {
         self.first_attempt_at
     }
 
+    /// Marks the event by what was found out about it; it is kept with the settlement.
+    pub(crate) fn find(&mut self, found: Found) {
+        if let Some(event) = &mut self.event {
+            found.flags.iter().for_each(|flag| event.flags.insert(flag));
+        }
+        self.found = Some(found);
+    }
+
     /// Takes the claim apart; for engines, when they settle.
-    pub(crate) fn into_parts(mut self) -> (Box<OrderEvent>, Ticket) {
+    pub(crate) fn into_parts(mut self) -> (Box<OrderEvent>, Ticket, Option<Found>) {
         let event =
             self.event.take().expect("only this takes the event, and it consumes the claim");
-        (event, self.ticket)
+        (event, self.ticket, self.found.take())
     }
 }
 
@@ -255,11 +287,21 @@ pub(crate) trait Inbox: fmt::Debug + Send + Sync {
     /// writer's next commit. Until then a crash delivers the event again.
     fn settle(&self, claim: Claim, settlement: Settlement);
 
+    /// Returns what was found out about the newest events, at most `limit`, the newest first; it
+    /// looks back a bounded part of the log.
+    ///
+    /// # Cancel safety
+    /// It only reads.
+    fn states(&self, limit: usize) -> BoxFuture<'_, Result<Vec<StatesAtRest>, Error>>;
+
     /// Returns how much is not settled.
     fn depth(&self) -> Depth;
 
     /// Returns why `append` would be refused now, if it would be.
     fn trouble(&self) -> Option<Error>;
+
+    /// Returns the place of the newest event that is durable, and wakes whoever waits for the next.
+    fn arrivals(&self) -> watch::Receiver<i64>;
 
     /// Writes what waits and closes the files; later calls fail with [`Error::Closed`].
     ///

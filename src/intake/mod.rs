@@ -22,7 +22,9 @@ use crate::beckn::callback::Callback;
 use crate::buyer_rule::ErasedRule;
 use crate::event::{Flag, OrderEvent};
 use crate::inbox::{self, Inbox, Receipt, Record, Standing};
-use crate::rules::{self, Rules};
+use crate::metrics::Metrics;
+use crate::rules::{self, Findings, Rules};
+use crate::trace;
 use crate::words::{Sender, Violation};
 
 pub(crate) use refused::Refused;
@@ -39,6 +41,7 @@ pub(crate) struct Intake {
     /// How long all buyer's rules together may take.
     pub(crate) deadline: Duration,
     pub(crate) rejected: Rejected,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What becomes of a callback that a rule refuses.
@@ -109,6 +112,7 @@ impl Intake {
     /// Checks the rules, ours and then the buyer's, and keeps what they let through.
     async fn judge(&self, arrival: Arrival, callback: Callback) -> Result<Receipt, Rejection> {
         let Arrival { action, now, .. } = arrival;
+        trace::note_transaction(callback.context.transaction_id.as_deref());
         let findings = self.rules.check(action, &callback, now);
         let origin = Origin::of(arrival.sender.as_ref(), &callback);
         let mut refused = refused::by_ours(&findings, origin);
@@ -117,6 +121,7 @@ impl Intake {
             (refused, skipped) = self.ask_buyer(action, &callback, origin).await;
         }
         let mut entry = arrival.into_entry(callback);
+        self.count(&findings, &entry.event);
         entry.event.warnings = findings.enforced;
         entry.event.warnings.extend(findings.warnings);
         if skipped {
@@ -128,6 +133,16 @@ impl Intake {
         }
     }
 
+    /// Counts the rules that only warn, and the shapes that nobody publishes.
+    fn count(&self, findings: &Findings, event: &OrderEvent) {
+        for warning in &findings.warnings {
+            self.metrics.warned(&warning.rule);
+        }
+        for oddity in &event.oddities {
+            self.metrics.odd(oddity.kind, oddity.count);
+        }
+    }
+
     async fn append(&self, entry: Entry) -> Result<Receipt, Rejection> {
         self.inbox.append(entry.record, entry.event).await.map_err(Rejection::Unavailable)
     }
@@ -135,11 +150,14 @@ impl Intake {
     /// Refuses a callback, or keeps it as rejected when everything is to be `ACKed`.
     async fn turn_away(
         &self,
-        refused: Box<Refused>,
+        mut refused: Box<Refused>,
         mut entry: Entry,
     ) -> Result<Receipt, Rejection> {
         entry.record.standing = match self.rejected {
-            Rejected::Nack => return Err(Rejection::Refused(refused, entry.event.body)),
+            Rejected::Nack => {
+                refused.transaction_id.clone_from(&entry.event.context.transaction_id);
+                return Err(Rejection::Refused(refused, entry.event.body));
+            }
             Rejected::Keep => Standing::Rejected,
             Rejected::Deliver => Standing::Pending,
         };

@@ -25,6 +25,8 @@ pub(crate) struct Refused {
     pub(crate) seller: String,
     /// Whether the sender's signature was verified.
     pub(crate) verified: bool,
+    /// The transaction, where the callback was read.
+    pub(crate) transaction_id: Option<String>,
 }
 
 /// Who a callback is from.
@@ -83,6 +85,7 @@ pub(super) fn turned_back(distrust: Distrust, body: Bytes) -> Rejection {
         message: format!("{} ({})", why.message, why.cause.as_str()),
         seller: origin.seller(),
         verified: false,
+        transaction_id: None,
     };
     Rejection::Untrusted(Box::new(refused), body)
 }
@@ -108,6 +111,7 @@ pub(super) fn as_malformed(malformed: &Malformed, sender: Option<&Sender>) -> Re
         message: malformed.to_string(),
         seller: origin.seller(),
         verified: origin.is_verified(),
+        transaction_id: None,
     }
 }
 
@@ -128,6 +132,7 @@ pub(super) fn by_ours(findings: &Findings, origin: Origin<'_>) -> Option<Box<Ref
         message,
         seller: origin.seller(),
         verified: origin.is_verified(),
+        transaction_id: None,
     }))
 }
 
@@ -140,5 +145,6 @@ pub(super) fn by_buyer(rule: &'static str, refuse: Refuse, origin: Origin<'_>) -
         message: refuse.message,
         seller: origin.seller(),
         verified: origin.is_verified(),
+        transaction_id: None,
     }
 }

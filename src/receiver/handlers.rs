@@ -18,6 +18,7 @@ use crate::handlers::print::Print;
 use crate::handlers::rabbitmq::{self, RabbitMq};
 use crate::inbox::{Outlet, Outlets};
 use crate::routes::{Routes, UnknownHandler};
+use crate::trace::Sampling;
 use crate::words::Chain;
 
 /// The handler that is there without being named.
@@ -141,7 +142,7 @@ fn find(config: &Config, own: &[Own], name: &str) -> Result<Callee, HandlersErro
         return Ok(callee(config, name.to_owned(), Arc::new(Print::default()), true));
     };
     let Handler { concurrency, rate_per_s, kind, .. } = settings;
-    let handler = open(name, kind)?;
+    let handler = open(name, kind, Sampling::share(config.trace.sample_ratio))?;
     // Standard output may be a pipe that nobody reads; the others wait for the network only.
     let may_block = matches!(kind, HandlerKind::Print);
     let mut callee = callee(config, name.to_owned(), handler, may_block);
@@ -163,20 +164,28 @@ fn callee(
 }
 
 /// Opens the ready-made handler of a kind.
-fn open(name: &str, kind: &HandlerKind) -> Result<Arc<dyn ErasedHandler>, HandlersError> {
+fn open(
+    name: &str,
+    kind: &HandlerKind,
+    sampling: Sampling,
+) -> Result<Arc<dyn ErasedHandler>, HandlersError> {
     match kind {
         HandlerKind::Print => Ok(Arc::new(Print::default())),
-        HandlerKind::Forward(settings) => Ok(Arc::new(forward(name, settings)?)),
+        HandlerKind::Forward(settings) => Ok(Arc::new(forward(name, settings, sampling)?)),
         #[cfg(feature = "jetstream")]
-        HandlerKind::JetStream(settings) => Ok(Arc::new(jetstream(name, settings)?)),
+        HandlerKind::JetStream(settings) => Ok(Arc::new(jetstream(name, settings, sampling)?)),
         #[cfg(feature = "rabbitmq")]
-        HandlerKind::RabbitMq(settings) => Ok(Arc::new(rabbitmq(name, settings)?)),
+        HandlerKind::RabbitMq(settings) => Ok(Arc::new(rabbitmq(name, settings, sampling)?)),
         #[cfg(not(all(feature = "jetstream", feature = "rabbitmq")))]
         _ => Err(HandlersError::NotBuilt { name: name.to_owned(), kind: kind.as_str() }),
     }
 }
 
-fn forward(name: &str, settings: &crate::config::Forward) -> Result<Forward, HandlersError> {
+fn forward(
+    name: &str,
+    settings: &crate::config::Forward,
+    sampling: Sampling,
+) -> Result<Forward, HandlersError> {
     let options = forward::Options {
         url: settings.url.expose().to_owned(),
         content: settings.content,
@@ -185,12 +194,17 @@ fn forward(name: &str, settings: &crate::config::Forward) -> Result<Forward, Han
         ca_file: named(&settings.ca_file),
         connect_timeout: settings.connect_timeout,
         response_limit: settings.response_limit_bytes,
+        sampling,
     };
     Forward::open(options).map_err(|error| not_opened(name, &error))
 }
 
 #[cfg(feature = "rabbitmq")]
-fn rabbitmq(name: &str, settings: &crate::config::RabbitMq) -> Result<RabbitMq, HandlersError> {
+fn rabbitmq(
+    name: &str,
+    settings: &crate::config::RabbitMq,
+    sampling: Sampling,
+) -> Result<RabbitMq, HandlersError> {
     let user = if settings.user.is_empty() { "guest" } else { &settings.user };
     let options = rabbitmq::Options {
         url: settings.url.clone(),
@@ -202,12 +216,17 @@ fn rabbitmq(name: &str, settings: &crate::config::RabbitMq) -> Result<RabbitMq, 
         content: settings.content,
         ca_file: named(&settings.ca_file),
         confirm_timeout: settings.confirm_timeout,
+        sampling,
     };
     RabbitMq::open(options).map_err(|error| not_opened(name, &error))
 }
 
 #[cfg(feature = "jetstream")]
-fn jetstream(name: &str, settings: &crate::config::JetStream) -> Result<JetStream, HandlersError> {
+fn jetstream(
+    name: &str,
+    settings: &crate::config::JetStream,
+    sampling: Sampling,
+) -> Result<JetStream, HandlersError> {
     let options = jetstream::Options {
         servers: settings.servers.iter().map(|server| server.as_str().to_owned()).collect(),
         subject: settings.subject.clone(),
@@ -220,6 +239,7 @@ fn jetstream(name: &str, settings: &crate::config::JetStream) -> Result<JetStrea
         credentials_file: named(&settings.credentials_file),
         ca_file: named(&settings.ca_file),
         ack_timeout: settings.ack_timeout,
+        sampling,
     };
     JetStream::open(options).map_err(|error| not_opened(name, &error))
 }

@@ -1,8 +1,10 @@
 //! Reads the keys that the settings name: pinned ones and our own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::{Config, RegistryApi, SignatureMode};
+use crate::metrics::Metrics;
 use crate::registry::{Api, Keys, OpenError, Options, RegistryOptions, Signer};
 use crate::signature::{KeyError, PrivateKey};
 use crate::words::{Chain, KeyId, Outside, PinnedKey, holds_key};
@@ -60,7 +62,7 @@ impl From<OpenError> for KeysError {
 }
 
 /// Opens the sources of keys.
-pub(crate) fn open(config: &Config) -> Result<Keys, KeysError> {
+pub(crate) fn open(config: &Config, metrics: &Arc<Metrics>) -> Result<Keys, KeysError> {
     let mut pinned = config.signature.pinned_keys.clone();
     let file = &config.signature.pinned_keys_file;
     if !file.as_os_str().is_empty() {
@@ -76,11 +78,11 @@ pub(crate) fn open(config: &Config) -> Result<Keys, KeysError> {
             "no signature can be verified: neither registry.url nor signature.pinned_keys is set"
         );
     }
-    let registry = has_registry.then(|| registry(config)).transpose()?;
+    let registry = has_registry.then(|| registry(config, metrics)).transpose()?;
     Ok(Keys::open(Options { pinned, registry })?)
 }
 
-fn registry(config: &Config) -> Result<RegistryOptions, KeysError> {
+fn registry(config: &Config, metrics: &Arc<Metrics>) -> Result<RegistryOptions, KeysError> {
     let registry = &config.registry;
     Ok(RegistryOptions {
         url: registry.url.clone(),
@@ -98,6 +100,7 @@ fn registry(config: &Config) -> Result<RegistryOptions, KeysError> {
         negative: registry.unknown,
         subscribers: registry.cached_subscribers,
         lookups_per_minute: registry.lookups_per_minute,
+        metrics: Arc::clone(metrics),
     })
 }
 
@@ -117,6 +120,14 @@ fn signer(config: &Config) -> Result<Option<Signer>, KeysError> {
     }
     let wrong = |why: KeyError| KeysError::Private { setting, why: why.to_string() };
     Ok(Some(Signer { id, key: PrivateKey::parse(&text).map_err(wrong)? }))
+}
+
+/// Returns our own key by its id, as it has to be registered; `None` when the settings have none.
+#[cfg(feature = "cli")]
+pub(crate) fn own(
+    config: &Config,
+) -> Result<Option<(KeyId, crate::signature::PublicKey)>, KeysError> {
+    Ok(signer(config)?.map(|Signer { id, key }| (id, key.public())))
 }
 
 /// Reads a file of pinned keys: one a line, lines that start with `#` are notes.

@@ -4,12 +4,14 @@ pub(crate) mod handlers;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod options;
+mod silences;
 
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use chrono::{DateTime, Utc};
@@ -22,12 +24,16 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Exposed};
 use crate::dispatch::Dispatcher;
 use crate::handler::OrderEventHandler;
+use crate::http::operations::access::{Access, Tokens, TokensError};
 use crate::http::{callbacks, operations, serve};
 use crate::inbox::Inbox;
 use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::sqlite::open_error::OpenError;
 use crate::intake::Intake;
 use crate::intake::trust::Trust;
+use crate::metrics::Metrics;
+use crate::operations::ledgers::Ledgers;
+use crate::operations::waiting::WaitingRoom;
 use crate::rules::{Rules, UnknownRules};
 use crate::words::Chain;
 use handlers::{Destinations, Own};
@@ -51,6 +57,12 @@ pub enum StartError {
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
+    /// `trace.endpoint` is set, and this program was built without what exports spans.
+    #[error(
+        "trace.endpoint: this program was built without `otlp`: build it with the cargo feature \
+         `otlp`"
+    )]
+    NotBuilt,
     /// Threads cannot be started.
     #[error("could not start the handler's threads")]
     Threads(#[source] std::io::Error),
@@ -83,6 +95,9 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The tokens of operators cannot be had.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     /// The inbox failed three times in a row; what was `ACKed` before is kept.
     #[error("the inbox cannot be written: stopped, so that sellers try again later")]
     InboxFailed,
@@ -152,12 +167,16 @@ impl Builder {
 
     async fn start_with(self, destinations: Destinations) -> Result<Receiver, StartError> {
         let config = self.config;
+        if !config.trace.endpoint.is_empty() && !cfg!(feature = "otlp") {
+            return Err(StartError::NotBuilt);
+        }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = options::metrics(&config);
         let rules = Rules::new(config.rules.profile, &config.rules.levels, &config.subscriber_ids)?;
-        let trust =
-            Trust::new(options::demand(&config), options::window(&config), keys::open(&config)?);
-        let (options, opening) =
-            (options::inbox_options(&config, destinations.outlets), Arc::clone(&clock));
+        let keys = keys::open(&config, &metrics)?;
+        let trust = Trust::new(options::demand(&config), options::window(&config), keys);
+        let options = options::inbox_options(&config, destinations.outlets, &metrics);
+        let opening = Arc::clone(&clock);
         // Opening reads the disk: not on a thread that serves others.
         let inbox = tokio::task::spawn_blocking(move || SqliteInbox::open(options, opening))
             .await
@@ -169,17 +188,21 @@ impl Builder {
             buyer_rules: self.buyer_rules,
             deadline: config.rules.deadline,
             rejected: options::rejected(&config),
+            metrics: Arc::clone(&metrics),
         };
         let desk =
             callbacks::Desk::new(intake, Arc::clone(&clock), options::callback_options(&config));
         let dispatcher = Dispatcher::start(
             Arc::clone(&inbox) as Arc<dyn Inbox>,
             destinations.callees,
-            clock,
+            Arc::clone(&clock),
             options::dispatch_options(&config),
+            &metrics,
         )
         .map_err(StartError::Threads)?;
-        Ok(Receiver { config, desk: Draining(Arc::new(desk)), inbox, dispatcher })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(silences::tell(Arc::clone(&inbox), clock));
+        Ok(Receiver { config, desk: Draining(Arc::new(desk)), inbox, dispatcher, metrics, tasks })
     }
 }
 
@@ -201,6 +224,9 @@ pub struct Receiver {
     desk: Draining,
     inbox: Arc<SqliteInbox>,
     dispatcher: Dispatcher,
+    metrics: Arc<Metrics>,
+    /// What runs beside the two halves; a set, so that it ends with the receiver.
+    tasks: JoinSet<()>,
 }
 
 impl Receiver {
@@ -220,15 +246,45 @@ impl Receiver {
         callbacks::router(Arc::clone(&self.desk.0))
     }
 
-    /// Binds the listeners of `http.listen` and `operations.listen`.
+    /// Binds the listeners of `http.listen` and `operations.listen`, and reads the tokens of
+    /// operators; where the settings name none, they are in a file beside the inbox, which is made
+    /// when there is none.
     ///
     /// # Errors
-    /// An address is taken, or callbacks from outside would come in unsigned.
+    /// An address is taken, callbacks from outside would come in unsigned, or the tokens cannot be
+    /// read or made.
+    ///
+    /// # Panics
+    /// It is called outside a tokio runtime.
     pub async fn bind(self) -> Result<Server, ServeError> {
         self.config.check_exposure()?;
+        let (settings, inbox) = (self.config.operations.clone(), self.config.inbox.path.clone());
+        // Reads the disk: not on a thread that serves others.
+        let tokens = tokio::task::spawn_blocking(move || Tokens::open(&settings, &inbox))
+            .await
+            .expect("reading tokens does not panic and is not aborted")?;
+        let (clock, metrics) = (Arc::new(SystemClock), Arc::clone(&self.metrics));
+        let access = Access::new(&self.config.operations, tokens, clock, metrics);
         let callbacks = listen(self.config.http.listen, "http.listen").await?;
         let operations = listen(self.config.operations.listen, "operations.listen").await?;
-        Ok(Server { receiver: self, callbacks, operations })
+        Ok(Server { receiver: self, access, callbacks, operations })
+    }
+
+    /// Returns what operators are served with; somebody has to serve its waiting room. Who listens
+    /// there ends with `stopping`.
+    pub(crate) fn office(&self, stopping: CancellationToken) -> operations::Office {
+        let path = &self.config.inbox.path;
+        let waiters = self.config.operations.waiters;
+        operations::Office {
+            desk: Arc::clone(&self.desk.0),
+            inbox: Arc::clone(&self.inbox) as Arc<dyn Inbox>,
+            expecting: Arc::clone(&self.inbox),
+            waiting: WaitingRoom::new(path.clone(), self.inbox.arrivals(), waiters),
+            ledgers: Ledgers::new(path.clone()),
+            clock: Arc::new(SystemClock),
+            metrics: Arc::clone(&self.metrics),
+            streams: operations::Streams::new(self.config.operations.streams, stopping),
+        }
     }
 
     /// Waits until the receiver cannot keep its promise any more, and says why.
@@ -248,10 +304,13 @@ impl Receiver {
     /// # Cancel safety
     /// Dropped, it aborts what is with the handler at once and may not close its files; the next
     /// start then takes it for an unclean end. Nothing is lost.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.desk.0.drain();
+        self.tasks.shutdown().await;
         self.dispatcher.shutdown().await;
         self.inbox.close().await;
+        #[cfg(feature = "otlp")]
+        crate::otlp::flush().await;
     }
 }
 
@@ -259,6 +318,7 @@ impl Receiver {
 #[derive(Debug)]
 pub struct Server {
     receiver: Receiver,
+    access: Arc<Access>,
     callbacks: TcpListener,
     operations: TcpListener,
 }
@@ -289,24 +349,31 @@ impl Server {
     /// # Cancel safety
     /// Dropped, it closes the listeners at once; see [`Receiver::shutdown`] for the rest.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Server { receiver, callbacks, operations } = self;
+        let Server { receiver, access, callbacks, operations } = self;
         let config = &receiver.config;
         let bounds = serve::Bounds {
             connections: config.http.connections,
             header_timeout: config.http.header_timeout,
             grace: config.http.request_timeout,
+            half_close: true,
         };
-        let probe = operations::Probe {
-            desk: Arc::clone(&receiver.desk.0),
-            inbox: Arc::clone(&receiver.inbox) as Arc<dyn Inbox>,
-        };
+        let stopping = CancellationToken::new();
+        let office = receiver.office(stopping.clone());
+        let waiting = Arc::clone(&office.waiting);
+        let router = operations::router(office, &access);
         let drained = CancellationToken::new();
         // A set, so that dropping this ends the listener with everything else.
         let mut probes = JoinSet::new();
+        let handing_on = probes.spawn(waiting.serve());
         probes.spawn(serve::serve(
             operations,
-            operations::router(probe),
-            serve::Bounds { connections: OPERATIONS_CONNECTIONS, ..bounds },
+            move |peer| operations::access::known(&router, peer),
+            serve::Bounds {
+                connections: OPERATIONS_CONNECTIONS,
+                grace: OPERATIONS_GRACE.min(bounds.grace),
+                half_close: false,
+                ..bounds
+            },
             drained.clone().cancelled_owned(),
         ));
         let failure = receiver.failure();
@@ -318,12 +385,17 @@ impl Server {
                 why = failure => failed = Some(why),
             }
             desk.drain();
+            stopping.cancel();
         };
-        serve::serve(callbacks, receiver.router(), bounds, until).await;
+        let router = receiver.router();
+        serve::serve(callbacks, move |_seller| router.clone(), bounds, until).await;
         receiver.shutdown().await;
         drained.cancel();
+        handing_on.abort();
         while let Some(ended) = probes.join_next().await {
-            if let Err(error) = ended {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
                 tracing::error!(error = %error, "the operations listener ended early");
             }
         }
@@ -331,8 +403,12 @@ impl Server {
     }
 }
 
-/// Probes and people: few, and none of them waits.
-const OPERATIONS_CONNECTIONS: usize = 64;
+/// Probes, people, and apps that wait for what comes: those are the many.
+const OPERATIONS_CONNECTIONS: usize = 1_536;
+
+/// How long the operations' listener waits after everything else has ended: an answer is short, and
+/// who does not read must not hold up the end.
+const OPERATIONS_GRACE: Duration = Duration::from_secs(2);
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen {

@@ -1,16 +1,31 @@
 //! What the settings mean for each part.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderValue, StatusCode};
 
 use crate::config::{Config, OtherActions, SignatureMode};
 use crate::dispatch;
+use crate::event::Flag;
 use crate::http::callbacks;
 use crate::inbox::{Outlets, sqlite};
 use crate::intake::Rejected;
 use crate::intake::trust::Demand;
+use crate::metrics::{Labels, Metrics};
 use crate::retry::Policy;
+use crate::rules;
 use crate::signature::{COVERED, Window};
 use crate::words::SubscriberId;
+
+/// Makes the metrics, with the values of their labels.
+pub(super) fn metrics(config: &Config) -> Arc<Metrics> {
+    Arc::new(Metrics::new(&Labels {
+        rules: rules::CATALOGUE.iter().map(|rule| rule.name).collect(),
+        causes: callbacks::CAUSES.into_iter().chain([rules::MALFORMED]).collect(),
+        flags: Flag::ALL.into_iter().map(Flag::as_str).collect(),
+        sellers: config.operations.seller_metrics,
+    }))
+}
 
 pub(super) fn rejected(config: &Config) -> Rejected {
     match (config.answer.always_ack, config.answer.deliver_rejected) {
@@ -74,7 +89,11 @@ pub(super) fn dispatch_options(config: &Config) -> dispatch::Options {
     }
 }
 
-pub(super) fn inbox_options(config: &Config, outlets: Outlets) -> sqlite::Options {
+pub(super) fn inbox_options(
+    config: &Config,
+    outlets: Outlets,
+    metrics: &Arc<Metrics>,
+) -> sqlite::Options {
     let inbox = &config.inbox;
     sqlite::Options {
         path: inbox.path.clone(),
@@ -96,8 +115,10 @@ pub(super) fn inbox_options(config: &Config, outlets: Outlets) -> sqlite::Option
         refusal_body_bytes: inbox.refusal_body_bytes,
         refusal_queue: inbox.refusal_queue,
         refusals_per_seller_and_cause: inbox.refusals_per_seller,
+        expectations_limit: inbox.expectations_limit,
         poll: config.dispatch.poll,
         longest_wait: config.dispatch.retry_cap,
+        metrics: Arc::clone(metrics),
         #[cfg(test)]
         window_held: false,
     }

@@ -133,6 +133,11 @@ impl Cache {
         }
     }
 
+    /// Returns of how many subscribers the keys are kept.
+    pub(super) fn subscribers(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Returns the subscriber's keys, however old.
     pub(super) fn keys(&self, subscriber: &str) -> Option<&Arc<[Arc<Key>]>> {
         self.entries.get(subscriber).map(|entry| &entry.keys)

@@ -23,6 +23,7 @@ use super::http::{self, Client};
 use super::missing::{did_not_answer, not_asked_again, unknown_key, unknown_subscriber};
 use super::record::{Found, Reading, pick};
 use super::{Again, Missing, OpenError, RegistryOptions};
+use crate::metrics::{KeyFrom, Lookup, Metrics};
 use crate::signature::Key;
 use crate::words::{KeyId, Outside, Seldom};
 
@@ -55,6 +56,7 @@ pub(super) struct Lookups {
 #[derive(Debug)]
 struct Shared {
     client: Client,
+    metrics: Arc<Metrics>,
     state: RwLock<State>,
 }
 
@@ -66,6 +68,7 @@ struct State {
     failures: Seldom,
     refusals: Seldom,
     turned_away: Seldom,
+    metrics: Arc<Metrics>,
 }
 
 /// What to do for a caller.
@@ -76,6 +79,17 @@ enum Decision {
         flight: Flight,
         is_own: bool,
     },
+}
+
+impl Decision {
+    /// Returns where the key comes from, as the metrics say it.
+    fn key_from(&self) -> KeyFrom {
+        match self {
+            Self::Answer(Ok(_)) => KeyFrom::Cache,
+            Self::Answer(Err(_)) => KeyFrom::Nowhere,
+            Self::Wait { .. } => KeyFrom::Registry,
+        }
+    }
 }
 
 impl Shared {
@@ -101,15 +115,21 @@ impl Lookups {
             failures: Seldom::default(),
             refusals: Seldom::default(),
             turned_away: Seldom::default(),
+            metrics: Arc::clone(&options.metrics),
         };
-        let shared = Arc::new(Shared { client, state: RwLock::new(state) });
+        let metrics = Arc::clone(&options.metrics);
+        let shared = Arc::new(Shared { client, metrics, state: RwLock::new(state) });
         Ok(Self { shared, tasks: Mutex::default() })
     }
 
     /// See [`super::Keys::key`].
     pub(super) async fn key(&self, id: &KeyId, now: DateTime<Utc>) -> Result<Arc<Key>, Missing> {
-        for _round in 0..ROUNDS {
-            let (flight, is_own) = match self.decide(id, now) {
+        for round in 0..ROUNDS {
+            let decision = self.decide(id, now);
+            if round == 0 {
+                self.shared.metrics.key_asked(decision.key_from());
+            }
+            let (flight, is_own) = match decision {
                 Decision::Answer(answer) => return answer,
                 Decision::Wait { flight, is_own } => (flight, is_own),
             };
@@ -319,6 +339,7 @@ impl State {
     /// Takes a lookup out of the budget, or says that it is spent.
     fn take(&mut self, asker: Asker<'_>, now: DateTime<Utc>) -> Result<(), Missing> {
         self.budget.take(asker, now).map_err(|retry_after| {
+            self.metrics.looked_up(Lookup::OverBudget);
             if let Some(left_out) = self.turned_away.say(now) {
                 tracing::warn!(
                     left_out,
@@ -341,6 +362,23 @@ impl Shared {
     ) -> Outcome {
         let mut state = self.write();
         state.flights.remove(subscriber);
+        self.metrics.looked_up(match &answer {
+            Ok(Reading::Found(_)) => Lookup::Found,
+            Ok(Reading::NotThere) => Lookup::Unknown,
+            Err(_) => Lookup::Failed,
+        });
+        let outcome = self.take_in(&mut state, subscriber, answer, now);
+        self.metrics.cached_subscribers(state.cache.subscribers());
+        outcome
+    }
+
+    fn take_in(
+        &self,
+        state: &mut State,
+        subscriber: &str,
+        answer: Result<Reading, http::Error>,
+        now: DateTime<Utc>,
+    ) -> Outcome {
         match answer {
             Ok(Reading::Found(Found { keys, skipped })) => {
                 if let Some((why, records)) = skipped {
@@ -359,7 +397,7 @@ impl Shared {
             }
             Err(error) => {
                 state.cache.failed(subscriber, now);
-                self.tell(&mut state, subscriber, &error, now);
+                self.tell(state, subscriber, &error, now);
                 Outcome::Failed
             }
         }

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::metrics::Metrics;
 use crate::signature::{Key, KeyError, PrivateKey};
 use crate::words::{KeyId, Outside, PinnedKey};
 
@@ -78,6 +79,8 @@ pub(crate) struct RegistryOptions {
     pub(crate) subscribers: usize,
     /// Lookups that begin in any 60 seconds, at least one; beyond it callers are told to come again.
     pub(crate) lookups_per_minute: u32,
+    /// What is counted of it.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl fmt::Debug for RegistryOptions {

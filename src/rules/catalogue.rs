@@ -8,7 +8,6 @@ use crate::words::Level;
 
 /// What a callback must satisfy.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only `check` explains rules"))]
 pub(crate) struct Rule {
     /// The name, as settings and warnings spell it.
     pub(crate) name: &'static str,

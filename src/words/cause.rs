@@ -10,7 +10,6 @@ macro_rules! causes {
 
         impl Cause {
             /// Every cause.
-            #[cfg(any(feature = "mock", test))]
             pub(crate) const ALL: &'static [Cause] = &[$( Cause::$Cause, )+];
 
             /// Returns the name, as logs, metrics and kept refusals use it.
@@ -19,13 +18,11 @@ macro_rules! causes {
             }
 
             /// Returns what is wrong.
-            #[cfg(any(feature = "cli", test))]
             pub(crate) const fn what(self) -> &'static str {
                 match self { $( Cause::$Cause => $what, )+ }
             }
 
             /// Returns what the sender must change.
-            #[cfg(any(feature = "cli", test))]
             pub(crate) const fn mend(self) -> &'static str {
                 match self { $( Cause::$Cause => $mend, )+ }
             }

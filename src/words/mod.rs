@@ -2,17 +2,21 @@
 
 mod cause;
 mod glob;
+mod host_name;
 mod key_id;
 pub(crate) mod nearest;
 mod seldom;
 pub(crate) mod template;
+mod token_line;
 
 pub(crate) use cause::{Cause, Untrusted};
 pub use glob::Glob;
+pub use host_name::HostName;
 pub use key_id::{KeyId, PinnedKey};
 pub(crate) use key_id::{holds_key, holds_secret};
 pub(crate) use seldom::Seldom;
 pub use template::Template;
+pub(crate) use token_line::TokenLine;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -222,8 +226,32 @@ fn write_plain(f: &mut fmt::Formatter<'_>, text: &str, most: usize) -> fmt::Resu
     Ok(())
 }
 
+/// JSON of ours, with each character escaped that could do something to a terminal: JSON itself
+/// escapes only the oldest of them.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlainJson<'a>(pub(crate) &'a str);
+
+#[cfg(feature = "cli")]
+impl fmt::Display for PlainJson<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use std::fmt::Write as _;
+        for character in self.0.chars() {
+            if is_plain(character) {
+                f.write_char(character)?;
+                continue;
+            }
+            // They stand in strings only, where every character may be written so.
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(f, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Controls, and the marks that reorder or hide text, could forge a line of a log.
-fn is_plain(character: char) -> bool {
+pub(crate) fn is_plain(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
@@ -254,6 +282,16 @@ mod tests {
         assert_ne!(SubscriberId::new(kelvin), SubscriberId::new("kirana.example"));
         assert_ne!(SubscriberId::written("A.example"), SubscriberId::written("a.example"));
         assert_eq!(SubscriberId::written(" HTTPS://A.example// ").as_str(), "A.example");
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn json_stays_the_same_json_and_becomes_plain() {
+        let text = "a\u{1b}\u{9b}\u{202e}\u{e0001}क";
+        let json = serde_json::to_string(text).unwrap();
+        let plain = super::PlainJson(&json).to_string();
+        assert_eq!(plain, r#""a\u001b\u009b\u202e\udb40\udc01क""#);
+        assert_eq!(serde_json::from_str::<String>(&plain).unwrap(), text);
     }
 
     #[test]

@@ -281,7 +281,9 @@ pub(crate) async fn try_request(
 ) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
-    let head = format!("{head}host: test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let names_host = head.to_ascii_lowercase().contains("\r\nhost:");
+    let host = if names_host { String::new() } else { format!("host: {address}\r\n") };
+    let head = format!("{head}{host}connection: close\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     // A receiver that refuses by the header may close before it has read the body.
     let _ = stream.write_all(body).await;
@@ -417,6 +419,13 @@ impl Child {
             let line = tokio::time::timeout(PATIENCE, said.recv()).await.expect("it says in time");
             let Some(line) = line else { panic!("it ended: {}", log.join().unwrap()) };
             let told = |line: &str| line.split("http://").nth(1)?.split('/').next()?.parse().ok();
+            if let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) {
+                // A log in JSON has no room for the greeting.
+                let told = |name: &str| line["fields"][name].as_str()?.parse().ok();
+                address = address.or_else(|| told("listen"));
+                operations = operations.or_else(|| told("operations"));
+                continue;
+            }
             match line.split_whitespace().next() {
                 Some("callbacks" | "receiver") => address = told(&line),
                 Some("operations") => operations = told(&line),

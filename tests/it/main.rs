@@ -2,14 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it, with its place")]
 
+mod access;
+mod api;
+mod backup;
 mod bounds;
 #[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
 mod brokers;
 mod callbacks;
 mod commands;
+mod console;
 mod crash;
 mod delivery;
 mod dev;
+mod doctor;
+mod escapes;
 mod examples;
 mod faults;
 mod flood;
@@ -17,15 +23,21 @@ mod forward;
 mod handlers;
 mod harness;
 mod life;
+mod metrics;
 mod misbehaved;
 mod nack_codes;
+#[path = "../persons/mod.rs"]
+mod persons;
+mod privacy;
 mod readme;
 mod registry;
+mod remote;
 mod seller;
 #[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signing;
+mod stream;
 mod target;
 mod trust;
 mod verify_settings;

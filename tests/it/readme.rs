@@ -116,7 +116,9 @@ async fn every_console_block_prints_what_it_says() {
             let is_seller = ["beckn-receiver trigger ", "beckn-receiver send "]
                 .into_iter()
                 .any(|start| command.starts_with(start));
-            let command = command.replace("127.0.0.1:8080", &child.address.to_string());
+            let command = command
+                .replace("127.0.0.1:8080", &child.address.to_string())
+                .replace("127.0.0.1:9090", &child.operations.to_string());
             let output = shell(&command)
                 .current_dir(if is_seller { place.path() } else { root() })
                 .env("BECKN_RECEIVER_INBOX__PATH", child.directory().join("inbox"))

@@ -67,6 +67,7 @@ async fn settled(end: End, retry: Policy) -> (Summary, chrono::DateTime<chrono::
     append(&inbox, &clock, "t1", 1).await.unwrap();
     let claim: Claim = inbox.claim(Outlet(0), 1).await.unwrap().remove(0);
     let desk = Arc::new(Desk {
+        states: Arc::default(),
         inbox: Arc::<crate::inbox::sqlite::SqliteInbox>::clone(&inbox),
         callee: callee(end),
         outlet: Outlet(0),
@@ -76,6 +77,7 @@ async fn settled(end: End, retry: Policy) -> (Summary, chrono::DateTime<chrono::
             drain_timeout: Duration::ZERO,
             retry,
         },
+        metrics: crate::metrics::Metrics::default().handler("app"),
     });
     // The attempt begins first; what has not ended by itself ends when its time is over.
     tokio::join!(attempt(desk, claim), async { clock.advance(2) });

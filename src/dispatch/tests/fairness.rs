@@ -11,8 +11,10 @@ use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler};
 use crate::inbox::Inbox as _;
 use crate::inbox::contract::ManualClock;
+use crate::inbox::reader::audit::Audit;
 use crate::inbox::reader::handlers::set_paused;
 use crate::inbox::sqlite::SqliteInbox;
+use crate::metrics::Metrics;
 use crate::retry::Policy;
 
 /// Takes the events of the transaction `good` and no other.
@@ -41,7 +43,7 @@ fn start(inbox: &Arc<SqliteInbox>, clock: &Arc<ManualClock>, callee: Callee) -> 
     };
     let inbox = Arc::<SqliteInbox>::clone(inbox);
     let clock = Arc::<ManualClock>::clone(clock);
-    Dispatcher::start(inbox, vec![callee], clock, options).unwrap()
+    Dispatcher::start(inbox, vec![callee], clock, options, &Metrics::default()).unwrap()
 }
 
 /// Lets seconds pass on the driven clock until `condition` holds; returns how many.
@@ -90,8 +92,11 @@ async fn a_pause_makes_no_dead_letters() {
         move || failed.load(Ordering::Relaxed) >= times
     };
     seconds_until(&clock, tried(1)).await;
-    let pause = |now| set_paused(directory.path(), &["app".to_owned()], now).unwrap();
-    pause(Some(clock.now()));
+    let pause = |paused| {
+        let audit = Audit::of_test(clock.now());
+        set_paused(directory.path(), &["app".to_owned()], paused, &audit).unwrap();
+    };
+    pause(true);
     // The writer's look is on the system's clock.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let before = handler.failed.load(Ordering::Relaxed);
@@ -100,7 +105,7 @@ async fn a_pause_makes_no_dead_letters() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(handler.failed.load(Ordering::Relaxed), before, "it is paused");
-    pause(None);
+    pause(false);
     seconds_until(&clock, tried(before + 2)).await;
     assert_eq!(inbox.depth().unsettled, 1, "tried {before} times, and twice after a day's pause");
     dispatcher.shutdown().await;

@@ -3,6 +3,7 @@
 mod attempts;
 mod fairness;
 mod model;
+mod states;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -208,6 +208,7 @@ impl Model {
             vec![Callee { concurrency: 3, ..callee(handler) }],
             Arc::<ManualClock>::clone(&self.clock),
             options,
+            &crate::metrics::Metrics::default(),
         );
         Life { inbox, dispatcher: dispatcher.unwrap() }
     }
@@ -230,7 +231,7 @@ impl Model {
         match request_replay(self.directory.path(), event.id, self.clock.now()).unwrap() {
             Replay::Requested => event.replays += 1,
             Replay::StillPending => {}
-            Replay::Unknown => panic!("an accepted event is not there"),
+            Replay::Unknown | Replay::Erased => panic!("an accepted event is not there"),
         }
     }
 

@@ -44,6 +44,7 @@ use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler};
 use crate::registry::tls::{self, TlsError};
 use crate::registry::url::{self, BadUrl};
+use crate::trace::Sampling;
 
 /// How long a connection is kept for the next event. Node closes idle connections after 5 seconds
 /// and most servers later: a request that meets a closing one fails, and its lane waits.
@@ -74,6 +75,8 @@ pub(crate) struct Options {
     /// How many bytes of an answer are read so that its connection can be used again; behind a
     /// longer one it is closed.
     pub(crate) response_limit: usize,
+    /// Which traces `traceparent` says are sampled.
+    pub(crate) sampling: Sampling,
 }
 
 impl fmt::Debug for Options {
@@ -108,6 +111,7 @@ pub(crate) struct Forward {
     url: Url,
     content: Content,
     secrets: Secrets,
+    sampling: Sampling,
     response_limit: usize,
     /// A place for each answer that is read to its end.
     rests: Arc<Semaphore>,
@@ -148,9 +152,9 @@ impl Forward {
                 .with_file(&path, look_every)
                 .map_err(|source| OpenError::SecretsFile { path, source })?;
         }
-        let Options { content, response_limit, .. } = options;
+        let Options { content, response_limit, sampling, .. } = options;
         let rests = Arc::new(Semaphore::new(RESTS));
-        Ok(Self { http, url, content, secrets, response_limit, rests })
+        Ok(Self { http, url, content, secrets, sampling, response_limit, rests })
     }
 
     /// Sends the event and returns the answer's head.
@@ -164,7 +168,7 @@ impl Forward {
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", &id)
             .header("webhook-timestamp", timestamp);
-        for (name, value) in envelope::headers(event) {
+        for (name, value) in envelope::headers(event, self.sampling) {
             request = request.header(name, value);
         }
         if let Some(signatures) = self.secrets.signatures(&id, timestamp, &body) {

@@ -95,7 +95,7 @@ impl JetStream {
         let subject = options.subject.render(TOKEN_BYTES, |place| envelope::place(event, place));
         ready.stream.check_takes(&subject)?;
         let body = envelope::body(event, options.content);
-        let headers = headers(event, &options.stream);
+        let headers = headers(event, options);
         check_size(ready, &options.stream, size(&headers) + body.len())?;
         let answer = ready.link.ask(&subject, map(headers), body, until).await?;
         match answer {
@@ -138,10 +138,10 @@ impl fmt::Debug for JetStream {
 }
 
 /// Returns what goes beside the body.
-fn headers(event: &OrderEvent, stream: &str) -> Vec<(&'static str, String)> {
-    let mut headers = envelope::headers(event);
+fn headers(event: &OrderEvent, options: &Options) -> Vec<(&'static str, String)> {
+    let mut headers = envelope::headers(event, options.sampling);
     headers.push(("Nats-Msg-Id", event.delivery_id()));
-    headers.push(("Nats-Expected-Stream", stream.to_owned()));
+    headers.push(("Nats-Expected-Stream", options.stream.clone()));
     headers.push(("Content-Type", "application/json".to_owned()));
     headers
 }

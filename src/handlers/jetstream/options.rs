@@ -8,6 +8,7 @@ use rustls::ClientConfig;
 
 use crate::config::Content;
 use crate::registry::tls::{self, TlsError};
+use crate::trace::Sampling;
 use crate::words::{Outside, Template};
 
 /// How many bytes a place of the subject takes at most.
@@ -46,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) ca_file: Option<PathBuf>,
     /// How long one attempt takes at most, with connecting.
     pub(crate) ack_timeout: Duration,
+    /// Which traces `traceparent` says are sampled.
+    pub(crate) sampling: Sampling,
 }
 
 /// Why the handler could not be opened.

@@ -22,6 +22,7 @@ use super::address::Address;
 use super::unconfirmed::{OnChannel, OnConnection, Unconfirmed, Verdict};
 use crate::event::OrderEvent;
 use crate::handlers::envelope;
+use crate::trace::Sampling;
 use crate::words::Outside;
 
 /// The program, as RabbitMQ's console and a message's `app_id` show it.
@@ -159,9 +160,14 @@ pub(super) struct Message {
 }
 
 impl Message {
-    pub(super) fn of(event: &OrderEvent, body: Bytes, routing_key: String) -> Self {
+    pub(super) fn of(
+        event: &OrderEvent,
+        body: Bytes,
+        routing_key: String,
+        sampling: Sampling,
+    ) -> Self {
         let mut headers = FieldTable::new();
-        for (name, value) in envelope::headers(event) {
+        for (name, value) in envelope::headers(event, sampling) {
             let name = name.try_into().expect("our headers have short names");
             headers.insert(name, FieldValue::from(value));
         }

@@ -41,6 +41,7 @@ use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler};
 use crate::handlers::envelope;
 use crate::registry::tls::{self, TlsError};
+use crate::trace::Sampling;
 use crate::words::template::Template;
 use crate::words::{Chain, Outside};
 
@@ -80,6 +81,8 @@ pub(crate) struct Options {
     pub(crate) ca_file: Option<PathBuf>,
     /// The longest that an attempt waits: for a connection and for the confirm.
     pub(crate) confirm_timeout: Duration,
+    /// Which traces `traceparent` says are sampled.
+    pub(crate) sampling: Sampling,
 }
 
 /// Why a handler cannot be opened.
@@ -146,6 +149,7 @@ pub(crate) struct RabbitMq {
     token_limit: usize,
     content: Content,
     confirm_timeout: Duration,
+    sampling: Sampling,
     room: Arc<Semaphore>,
     /// Held while connecting, on purpose: the others wait for the same connection.
     standing: Mutex<Standing>,
@@ -200,6 +204,7 @@ impl RabbitMq {
             routing_key: options.routing_key,
             content: options.content,
             confirm_timeout: options.confirm_timeout,
+            sampling: options.sampling,
             room: Arc::new(Semaphore::new(ROOM as usize)),
             standing: Mutex::default(),
         })
@@ -212,7 +217,7 @@ impl RabbitMq {
         let room = self.room_for(body.len())?;
         let key = self.routing_key.render(self.token_limit, |place| envelope::place(event, place));
         let found = body.len();
-        let message = Message::of(event, body, key.clone());
+        let message = Message::of(event, body, key.clone(), self.sampling);
         let exchange = self.target.exchange();
         let verdict = link.publish(exchange, message, room);
         let verdict = verdict.ok_or_else(|| Failure::Ended(link.why()))?;

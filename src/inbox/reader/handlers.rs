@@ -4,6 +4,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use super::audit::{self, Audit};
 use super::{Error, Reader, existing};
 use crate::inbox::sqlite::pages::time;
 use crate::inbox::sqlite::schema;
@@ -33,25 +34,27 @@ impl Reader {
     }
 }
 
-/// Pauses handlers from `now` on, or resumes them for `None`; those that are paused keep their
-/// time. Each of `names` has to be one of [`Reader::handlers`]. The process that has the inbox
-/// takes it up at its next look; without one, the next that opens it does.
+/// Pauses handlers from now on, or resumes them; those that are paused keep their time. Each of
+/// `names` has to be one of [`Reader::handlers`]. The process that has the inbox takes it up at its
+/// next look; without one, the next that opens it does.
 pub(crate) fn set_paused(
     directory: &Path,
     names: &[String],
-    now: Option<DateTime<Utc>>,
+    paused: bool,
+    audit: &Audit,
 ) -> Result<(), Error> {
     let connection = schema::open_requester(&existing(directory)?).map_err(Error::Open)?;
     let write = || {
         let transaction = connection.unchecked_transaction()?;
+        let paused_at = paused.then(|| audit.at.timestamp_micros());
         for name in names {
-            let now = now.map(|now| now.timestamp_micros());
             transaction.execute(
                 "UPDATE handler SET paused_at = CASE WHEN ?2 IS NULL THEN NULL
                  ELSE coalesce(paused_at, ?2) END WHERE name = ?1",
-                (name, now),
+                (name, paused_at),
             )?;
         }
+        audit::note(&transaction, audit)?;
         transaction.commit()
     };
     write().map_err(Error::Request)

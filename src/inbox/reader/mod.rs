@@ -3,11 +3,22 @@
 //! Reading never waits for the writer nor stops it. There is no index on what the filters name:
 //! a list walks the narrow rows from the newest on, see [`selection`].
 
+pub(crate) mod arrivals;
+pub(crate) mod audit;
+#[cfg(any(feature = "cli", test))]
+pub(crate) mod backup;
+#[cfg(feature = "cli")]
+pub(crate) mod disk;
+pub(crate) mod erasures;
+pub(crate) mod expectations;
 pub(crate) mod handlers;
 pub(crate) mod refusals;
 pub(crate) mod replays;
 pub(crate) mod selection;
+pub(crate) mod sellers;
+pub(crate) mod whole;
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +27,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use self::selection::{Filter, Order};
-use crate::event::{EventId, Flags};
+use self::selection::{Bounds, Filter, Order};
+use crate::event::{EventId, Flag, Flags};
 use crate::inbox::sqlite::open_error::OpenError;
 use crate::inbox::sqlite::outcome::State;
 use crate::inbox::sqlite::pages::{time, warnings_from_rest};
-use crate::inbox::sqlite::schema;
+use crate::inbox::sqlite::schema::{self, Meta};
 use crate::words::Violation;
 
 /// Why an inbox could not be read.
@@ -92,6 +103,12 @@ pub(crate) struct Summary {
     pub(crate) action: String,
     /// The verified subscriber, or `unverified:` and the `bpp_id`.
     pub(crate) seller: String,
+    /// Whether that subscriber's signature was verified.
+    pub(crate) verified: bool,
+    /// The domain.
+    pub(crate) domain: Option<String>,
+    /// The buyer app.
+    pub(crate) bap_id: Option<String>,
     /// The transaction's id.
     pub(crate) transaction_id: Option<String>,
     /// The message's id.
@@ -100,6 +117,10 @@ pub(crate) struct Summary {
     pub(crate) order_id: Option<String>,
     /// What the payload said of the state.
     pub(crate) state: Option<String>,
+    /// How often it came again.
+    pub(crate) duplicates: u64,
+    /// When it came again for the last time.
+    pub(crate) last_duplicate_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     pub(crate) received_at: DateTime<Utc>,
     /// What else is to be known.
@@ -135,6 +156,19 @@ pub(crate) struct Detail {
     pub(crate) replay_requested: bool,
 }
 
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailedAttempt {
+    /// The round: 0 for the arrival.
+    pub(crate) replay: u32,
+    /// Which of the round, from 1.
+    pub(crate) attempt: u32,
+    /// When it ended.
+    pub(crate) ended_at: DateTime<Utc>,
+    /// Why.
+    pub(crate) error: String,
+}
+
 /// How many events there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -151,15 +185,20 @@ pub(crate) struct Totals {
 }
 
 /// Where the parts of `PROGRESS` come from.
-const FROM: &str = "FROM event e LEFT JOIN delivery d USING (seq)";
+const FROM: &str = "FROM event e LEFT JOIN delivery d USING (seq)
+     LEFT JOIN repetition p USING (seq)";
 
 /// The place of an event's progress in [`Progress::ALL`].
 const PROGRESS: &str = "CASE WHEN d.state IS NOT NULL THEN d.state
      WHEN e.standing = 1 THEN 3 ELSE 0 END";
 
 const COLUMNS: &str = "e.id, e.seq, e.action, e.seller, e.transaction_id, e.message_id,
-     e.order_id, e.state, e.received_at, e.flags, d.replay, d.attempts, d.first_attempt_at,
-     d.next_at, d.settled_at, d.error, coalesce(json_array_length(e.warnings), 0)";
+     e.order_id, e.state, e.received_at, e.flags | coalesce(d.flags, 0), d.replay, d.attempts, d.first_attempt_at,
+     d.next_at, d.settled_at, d.error, coalesce(json_array_length(e.warnings), 0), e.verified,
+     e.domain, e.bap_id, coalesce(p.times, 0), p.last_at";
+
+/// How many columns [`COLUMNS`] and [`PROGRESS`] are together.
+const SUMMARY_COLUMNS: usize = 23;
 
 /// An inbox, open for reading.
 #[derive(Debug)]
@@ -176,14 +215,12 @@ impl Reader {
     }
 
     /// Returns at most `limit` events that match, newest first.
+    #[cfg(test)]
     pub(crate) fn events(&self, filter: &Filter, limit: usize) -> Result<Vec<Summary>, Error> {
         let read = || {
             let snapshot = self.connection.unchecked_transaction()?;
             let seqs = selection::seqs(&snapshot, filter, Order::NewestFirst, limit)?;
-            let mut one = snapshot
-                .prepare(&format!("SELECT {COLUMNS}, {PROGRESS} {FROM} WHERE e.seq = ?1"))?;
-            let summaries = seqs.into_iter().map(|seq| one.query_row([seq], summary));
-            summaries.collect::<rusqlite::Result<Vec<_>>>()
+            summaries(&snapshot, seqs)
         };
         read().map_err(Error::Read)
     }
@@ -206,29 +243,95 @@ impl Reader {
     }
 
     /// Returns at most `limit` dead letters, newest first.
+    #[cfg(test)]
     pub(crate) fn dead_letters(&self, limit: usize) -> Result<Vec<Summary>, Error> {
         let filter = Filter { progress: Some(Progress::Dead), ..Filter::default() };
         self.events(&filter, limit)
     }
 
+    /// Returns a page of the events that match.
+    pub(crate) fn page(
+        &self,
+        filter: &Filter,
+        bounds: Bounds,
+    ) -> Result<(Vec<Summary>, Option<i64>), Error> {
+        let read = || {
+            let snapshot = self.connection.unchecked_transaction()?;
+            let page = selection::page(&snapshot, filter, bounds)?;
+            Ok((summaries(&snapshot, page.seqs)?, page.goes_on))
+        };
+        read().map_err(Error::Read)
+    }
+
     /// Returns the event with this id.
     pub(crate) fn event(&self, id: EventId) -> Result<Option<Detail>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS}, {PROGRESS}, e.warnings, b.body, r.seq IS NOT NULL
-             {FROM} JOIN body b USING (seq) LEFT JOIN replay_request r USING (seq)
-             WHERE e.id = ?1"
-        );
-        let detail = |row: &Row<'_>| {
-            Ok(Detail {
-                summary: summary(row)?,
-                warnings: warnings_from_rest(row.get::<_, Option<String>>(18)?.as_deref()),
-                body: Bytes::from(row.get::<_, Vec<u8>>(19)?),
-                replay_requested: row.get(20)?,
-            })
+        let read = || {
+            let snapshot = self.connection.unchecked_transaction()?;
+            let Some(seq) = place_of(&snapshot, id)? else { return Ok(None) };
+            detail_at(&snapshot, seq)
         };
+        read().map_err(Error::Read)
+    }
+
+    /// Returns the event at this place of the log.
+    pub(crate) fn event_at(&self, seq: i64) -> Result<Option<Detail>, Error> {
+        detail_at(&self.connection, seq).map_err(Error::Read)
+    }
+
+    /// Returns the attempts of an event that failed, the oldest first.
+    pub(crate) fn failed_attempts(&self, seq: i64) -> Result<Vec<FailedAttempt>, Error> {
+        let read = || {
+            self.connection
+                .prepare_cached(
+                    "SELECT replay, attempt, ended_at, error FROM attempt WHERE seq = ?1
+                     ORDER BY replay, attempt",
+                )?
+                .query_map([seq], |row| {
+                    Ok(FailedAttempt {
+                        replay: row.get(0)?,
+                        attempt: row.get(1)?,
+                        ended_at: time(row.get(2)?),
+                        error: row.get(3)?,
+                    })
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(Error::Read)
+    }
+
+    /// Returns the place of the event with this id.
+    pub(crate) fn place(&self, id: EventId) -> Result<Option<i64>, Error> {
+        place_of(&self.connection, id).map_err(Error::Read)
+    }
+
+    /// Returns the place of the newest event, 0 without one.
+    pub(crate) fn last_seq(&self) -> Result<i64, Error> {
         self.connection
-            .query_row(&sql, [id.uuid().as_bytes()], detail)
-            .optional()
+            .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))
+            .map_err(Error::Read)
+    }
+
+    /// Returns when the oldest event was accepted whose first round is not settled.
+    pub(crate) fn oldest_pending(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        let read = || {
+            let low_water = schema::meta(&self.connection, Meta::LowWater)?;
+            self.connection
+                .prepare_cached(
+                    "SELECT e.received_at FROM event e LEFT JOIN delivery d USING (seq)
+                     WHERE e.seq >= ?1 AND e.standing = 0 AND coalesce(d.state, 0) = 0
+                     ORDER BY e.seq LIMIT 1",
+                )?
+                .query_row([low_water], |row| row.get(0).map(time))
+                .optional()
+        };
+        read().map_err(Error::Read)
+    }
+
+    /// Counts the events that were given up.
+    pub(crate) fn dead(&self) -> Result<u64, Error> {
+        self.connection
+            .prepare_cached("SELECT count(*) FROM delivery WHERE state = ?1")
+            .and_then(|mut count| count.query_row([State::Dead.number()], |row| row.get(0)))
             .map_err(Error::Read)
     }
 
@@ -277,6 +380,60 @@ fn existing(directory: &Path) -> Result<std::path::PathBuf, Error> {
     }
 }
 
+fn summaries(connection: &Connection, seqs: Vec<i64>) -> rusqlite::Result<Vec<Summary>> {
+    let mut one = connection
+        .prepare_cached(&format!("SELECT {COLUMNS}, {PROGRESS} {FROM} WHERE e.seq = ?1"))?;
+    seqs.into_iter().map(|seq| one.query_row([seq], summary)).collect()
+}
+
+fn detail_at(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Detail>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, {PROGRESS}, e.warnings, b.body, r.seq IS NOT NULL
+         {FROM} JOIN body b USING (seq) LEFT JOIN replay_request r USING (seq) WHERE e.seq = ?1"
+    );
+    let warnings = SUMMARY_COLUMNS;
+    let detail = |row: &Row<'_>| {
+        let summary = summary(row)?;
+        // What is left of an erased one are zeros.
+        let is_erased = summary.flags.contains(Flag::Erased);
+        let body = if is_erased { Vec::new() } else { row.get(warnings + 1)? };
+        Ok(Detail {
+            summary,
+            warnings: warnings_from_rest(row.get::<_, Option<String>>(warnings)?.as_deref()),
+            body: Bytes::from(body),
+            replay_requested: row.get(warnings + 2)?,
+        })
+    };
+    connection.prepare_cached(&sql)?.query_row([seq], detail).optional()
+}
+
+/// Finds an event by its id without an index on it: ids are given in the order of the log, so the
+/// place is halved in on. Where the clock was set back they are not in order, and all are read.
+fn place_of(connection: &Connection, id: EventId) -> rusqlite::Result<Option<i64>> {
+    let wanted = id.uuid().into_bytes();
+    let mut next = connection
+        .prepare_cached("SELECT seq, id FROM event WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
+    let (mut low, mut high): (i64, i64) = connection.query_row(
+        "SELECT coalesce((SELECT min(seq) FROM event), 1), coalesce((SELECT max(seq) FROM event), 0)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    while low <= high {
+        let middle = low + (high - low) / 2;
+        let (seq, found): (i64, [u8; 16]) =
+            next.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        match found.cmp(&wanted) {
+            Ordering::Equal => return Ok(Some(seq)),
+            Ordering::Less => low = seq + 1,
+            Ordering::Greater => high = middle - 1,
+        }
+    }
+    connection
+        .prepare_cached("SELECT seq FROM event WHERE id = ?1")?
+        .query_row([wanted], |row| row.get(0))
+        .optional()
+}
+
 fn progress(row: &Row<'_>, column: usize) -> rusqlite::Result<Progress> {
     let place: usize = row.get(column)?;
     Progress::ALL
@@ -305,6 +462,11 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
         settled_at: at(14)?,
         error: row.get(15)?,
         warnings: row.get(16)?,
-        progress: progress(row, 17)?,
+        verified: row.get(17)?,
+        domain: row.get(18)?,
+        bap_id: row.get(19)?,
+        duplicates: row.get(20)?,
+        last_duplicate_at: at(21)?,
+        progress: progress(row, SUMMARY_COLUMNS - 1)?,
     })
 }

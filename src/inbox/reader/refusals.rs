@@ -19,6 +19,8 @@ pub(crate) struct RefusalFilter {
 /// A callback that was refused.
 #[derive(Debug, Clone)]
 pub(crate) struct KeptRefusal {
+    /// Its place among the refusals.
+    pub(crate) seq: i64,
     /// When it came.
     pub(crate) at: DateTime<Utc>,
     /// The last segment of its path.
@@ -43,23 +45,35 @@ pub(crate) struct KeptRefusal {
 
 /// The cause is compared as text: a pattern would have to be escaped.
 const MATCHING: &str = "SELECT at, route, seller, verified, cause, path, message, status, body,
-     body_bytes FROM refusal
-     WHERE (:seller IS NULL OR seller IN (:seller, 'unverified:' || :seller))
+     body_bytes, seq FROM refusal
+     WHERE seq < :before AND (:seller IS NULL OR seller IN (:seller, 'unverified:' || :seller))
      AND (:cause IS NULL OR cause = :cause
          OR substr(cause, 1, length(:cause) + 1) = :cause || '.')
      ORDER BY seq DESC LIMIT :limit";
 
 impl Reader {
     /// Returns at most `limit` refusals that match, newest first.
+    #[cfg(test)]
     pub(crate) fn refusals(
         &self,
         filter: &RefusalFilter,
+        limit: usize,
+    ) -> Result<Vec<KeptRefusal>, Error> {
+        self.refusals_before(filter, None, limit)
+    }
+
+    /// Returns at most `limit` refusals before the place `before` that match, newest first.
+    pub(crate) fn refusals_before(
+        &self,
+        filter: &RefusalFilter,
+        before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<KeptRefusal>, Error> {
         let read = || {
             let parameters = named_params! {
                 ":seller": filter.seller,
                 ":cause": filter.cause,
+                ":before": before.unwrap_or(i64::MAX),
                 ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
             };
             self.connection
@@ -76,6 +90,7 @@ impl Reader {
                         status: row.get(7)?,
                         body: Bytes::from(row.get::<_, Vec<u8>>(8)?),
                         body_bytes: row.get(9)?,
+                        seq: row.get(10)?,
                     })
                 })?
                 .collect::<rusqlite::Result<Vec<_>>>()

@@ -1,16 +1,15 @@
 //! Requests for another round of events: rows that the process that has the inbox takes up, or the
 //! next that opens it.
 
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension};
-use uuid::Uuid;
 
-use super::{Error, FROM, PROGRESS, Progress, Reader, existing, progress};
-use crate::event::EventId;
+use super::audit::{self, Audit};
+use super::{Error, FROM, PROGRESS, Progress, existing, progress};
+use crate::event::{Flag, Flags};
 use crate::inbox::sqlite::schema;
 
 /// How many requests are written in one step: the running process waits for each a few ms.
@@ -28,27 +27,8 @@ pub(crate) enum Replay {
     StillPending,
     /// There is no such event.
     Unknown,
-}
-
-impl Reader {
-    /// Finds the places of events by their ids in one walk: there is no index on the id.
-    pub(crate) fn places(&self, ids: &[EventId]) -> Result<HashMap<EventId, i64>, Error> {
-        let wanted: HashSet<&EventId> = ids.iter().collect();
-        let mut found = HashMap::new();
-        let mut walk = || {
-            let mut statement = self.connection.prepare("SELECT id, seq FROM event")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let id = EventId::new(Uuid::from_bytes(row.get(0)?));
-                if wanted.contains(&id) {
-                    found.insert(id, row.get(1)?);
-                }
-            }
-            Ok(())
-        };
-        walk().map_err(Error::Read)?;
-        Ok(found)
-    }
+    /// It was erased: there is nothing to hand over.
+    Erased,
 }
 
 /// Asks for another round of the settled ones of the events at `seqs`.
@@ -59,11 +39,13 @@ impl Reader {
 pub(crate) fn request_replays(
     directory: &Path,
     mut seqs: Vec<i64>,
-    now: DateTime<Utc>,
+    audit: &Audit,
     mut after_step: impl FnMut(&[(i64, Replay)]),
 ) -> Result<(), Error> {
     let file = existing(directory)?;
     let connection = schema::open_requester(&file).map_err(Error::Open)?;
+    // Noted before the first of them: what was begun is known even when it ends early.
+    audit::note(&connection, audit).map_err(Error::Request)?;
     seqs.sort_unstable();
     seqs.dedup();
     for step in seqs.chunks(STEP) {
@@ -71,7 +53,7 @@ pub(crate) fn request_replays(
         let look_up = |seq: &i64| Ok((*seq, look_up(&connection, *seq)?));
         let replays: Vec<(i64, Replay)> =
             step.iter().map(look_up).collect::<Result<_, _>>().map_err(Error::Read)?;
-        write(&connection, &replays, now).map_err(Error::Request)?;
+        write(&connection, &replays, audit.at).map_err(Error::Request)?;
         after_step(&replays);
         std::thread::sleep(BETWEEN_STEPS);
     }
@@ -80,13 +62,14 @@ pub(crate) fn request_replays(
 
 fn look_up(connection: &Connection, seq: i64) -> rusqlite::Result<Replay> {
     let found = connection
-        .prepare_cached(&format!("SELECT {PROGRESS} {FROM} WHERE e.seq = ?1"))?
-        .query_row([seq], |row| progress(row, 0))
+        .prepare_cached(&format!("SELECT {PROGRESS}, e.flags {FROM} WHERE e.seq = ?1"))?
+        .query_row([seq], |row| Ok((progress(row, 0)?, Flags::from_bits(row.get(1)?))))
         .optional()?;
     Ok(match found {
         None => Replay::Unknown,
-        Some(Progress::Pending) => Replay::StillPending,
-        Some(Progress::Done | Progress::Dead | Progress::Rejected) => Replay::Requested,
+        Some((_, flags)) if flags.contains(Flag::Erased) => Replay::Erased,
+        Some((Progress::Pending, _)) => Replay::StillPending,
+        Some((Progress::Done | Progress::Dead | Progress::Rejected, _)) => Replay::Requested,
     })
 }
 
@@ -111,11 +94,12 @@ fn write(
 #[cfg(test)]
 pub(crate) fn request_replay(
     directory: &Path,
-    id: EventId,
+    id: crate::event::EventId,
     now: DateTime<Utc>,
 ) -> Result<Replay, Error> {
-    let found = Reader::open(directory)?.places(&[id])?;
+    let found = super::Reader::open(directory)?.place(id)?;
     let mut replay = Replay::Unknown;
-    request_replays(directory, found.into_values().collect(), now, |step| replay = step[0].1)?;
+    let audit = Audit::of_test(now);
+    request_replays(directory, found.into_iter().collect(), &audit, |step| replay = step[0].1)?;
     Ok(replay)
 }

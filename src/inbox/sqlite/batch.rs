@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
 
+use super::expecting::{self, Met, Open};
 use super::mailbox::Append;
+use super::originals::{Likeness, confirm};
 use super::outcome::{Outcome, State};
 use super::prints::{content, half};
 use super::window::{Entry, Keys, Known, Window};
@@ -27,12 +30,16 @@ pub(super) enum Decision {
     Duplicate {
         /// The original.
         of: EventId,
+        /// Its place in the log.
+        seq: i64,
     },
     /// It repeats an earlier append of the same batch.
     DuplicateInBatch {
         /// The original's place in the batch.
         of: usize,
     },
+    /// It tells of a silence, and what was waited for has come, or is waited for no more.
+    NotTold,
 }
 
 /// The new events of a batch, which the window does not know yet.
@@ -50,13 +57,20 @@ pub(super) struct Ground<'a> {
     pub(super) ids: &'a ContextV7,
     pub(super) now: DateTime<Utc>,
     pub(super) last_seq: i64,
+    pub(super) open: &'a Mutex<Open>,
+}
+
+/// What became of the appends of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Inserted {
+    pub(super) decisions: Vec<Decision>,
+    /// The expectations that new events have met.
+    pub(super) met: Vec<Met>,
 }
 
 /// Decides each append, in order, and inserts the new ones; sets their ids and flags.
-pub(super) fn insert(
-    ground: &Ground<'_>,
-    appends: &mut [Append],
-) -> rusqlite::Result<Vec<Decision>> {
+pub(super) fn insert(ground: &Ground<'_>, appends: &mut [Append]) -> rusqlite::Result<Inserted> {
+    let mut met = Vec::new();
     let mut overlay = Overlay::default();
     // The window does not change before the commit, so it is asked for the whole batch at once.
     let keys: Vec<Keys> = appends.iter().map(keys).collect();
@@ -66,6 +80,12 @@ pub(super) fn insert(
     for (place, known) in known.into_iter().enumerate() {
         let (earlier, rest) = appends.split_at_mut(place);
         let append = &mut rest[0];
+        if let Some(expectation) = append.silence_of
+            && !expecting::is_waited_for(ground.connection, expectation)?
+        {
+            decisions.push(Decision::NotTold);
+            continue;
+        }
         let (decision, reused) = match find_original(ground, known, &overlay, earlier, append)? {
             Found::Duplicate(decision) => (decision, false),
             Found::None { reused } => {
@@ -74,11 +94,12 @@ pub(super) fn insert(
             }
         };
         if let Decision::New { seq } = decision {
-            append.event.id = new_id(ground);
+            append.event.id = new_id(ground.ids, ground.now);
             append.event.seq = seq.unsigned_abs();
             if reused {
                 append.event.flags.insert(Flag::IdReused);
             }
+            note_met(ground, seq, append, &mut met)?;
             insert_rows(ground.connection, seq, append)?;
             overlay.by_body.insert(append.prints.body, place);
             if let Some(ids) = append.prints.ids {
@@ -87,13 +108,38 @@ pub(super) fn insert(
         }
         decisions.push(decision);
     }
-    Ok(decisions)
+    Ok(Inserted { decisions, met })
 }
 
-fn new_id(ground: &Ground<'_>) -> EventId {
-    let seconds = u64::try_from(ground.now.timestamp()).unwrap_or(0);
-    let nanos = ground.now.timestamp_subsec_nanos();
-    EventId::new(Uuid::new_v7(Timestamp::from_unix(ground.ids, seconds, nanos)))
+/// Marks a new event that the buyer app waits for, and writes what it has met.
+fn note_met(
+    ground: &Ground<'_>,
+    seq: i64,
+    append: &mut Append,
+    met: &mut Vec<Met>,
+) -> rusqlite::Result<()> {
+    if append.record.standing == Standing::Rejected {
+        return Ok(());
+    }
+    // Only a map is touched under this lock; it is whole after any panic.
+    let open = ground.open.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut expected = open.met_by(&append.event, &append.seller);
+    drop(open);
+    expected.retain(|expectation| met.iter().all(|met| met.expectation != *expectation));
+    for expectation in expected {
+        append.event.flags.insert(Flag::Solicited);
+        let one = Met { expectation, event: seq, at: append.event.received_at };
+        expecting::write_met(ground.connection, one)?;
+        met.push(one);
+    }
+    Ok(())
+}
+
+/// Returns the next id.
+pub(super) fn new_id(ids: &ContextV7, now: DateTime<Utc>) -> EventId {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    let nanos = now.timestamp_subsec_nanos();
+    EventId::new(Uuid::new_v7(Timestamp::from_unix(ids, seconds, nanos)))
 }
 
 enum Found {
@@ -120,7 +166,7 @@ fn find_original(
         && let Some((of, original)) = confirm(ground.connection, entry.seq, append, Likeness::Body)?
         && repeats(standing, original)
     {
-        return Ok(Found::Duplicate(Decision::Duplicate { of }));
+        return Ok(Found::Duplicate(Decision::Duplicate { of, seq: entry.seq }));
     }
     let Some(ids) = prints.ids else { return Ok(Found::None { reused: false }) };
     if let Some(of) = overlay.latest_by_ids.get(&ids).copied()
@@ -141,7 +187,7 @@ fn find_original(
     }
     Ok(match confirm(ground.connection, entry.seq, append, Likeness::Content)? {
         Some((of, original)) if repeats(standing, original) => {
-            Found::Duplicate(Decision::Duplicate { of })
+            Found::Duplicate(Decision::Duplicate { of, seq: entry.seq })
         }
         Some(_) => Found::None { reused: false },
         None => Found::None { reused: true },
@@ -175,102 +221,8 @@ fn same_content(one: &Append, other: &Append) -> bool {
     content_of(one) == content_of(other)
 }
 
-fn content_of(append: &Append) -> [Option<&[u8]>; 2] {
+pub(super) fn content_of(append: &Append) -> [Option<&[u8]>; 2] {
     content(&append.event.body, append.record.message.as_ref(), append.record.error.as_ref())
-}
-
-/// What must be equal for a duplicate.
-#[derive(Debug, Clone, Copy)]
-enum Likeness {
-    Body,
-    Content,
-}
-
-/// What a row says of an original, beside its body.
-struct Original {
-    id: [u8; 16],
-    action: String,
-    seller: String,
-    ids: [Option<String>; 3],
-    message: Option<Range<usize>>,
-    error: Option<Range<usize>>,
-    print: [u8; 16],
-    standing: Standing,
-}
-
-/// Reads the original and compares the real bytes; its id and standing when it is one. Where
-/// retention has taken the original away, nothing is a duplicate of it.
-fn confirm(
-    connection: &Connection,
-    seq: i64,
-    append: &Append,
-    likeness: Likeness,
-) -> rusqlite::Result<Option<(EventId, Standing)>> {
-    let Some(original) = read_original(connection, seq, likeness)? else { return Ok(None) };
-    let print = match likeness {
-        Likeness::Body => append.prints.body,
-        Likeness::Content => append.prints.content,
-    };
-    // Memory held half of it: the other half spares the read of a body.
-    if u128::from_le_bytes(original.print) != print
-        || original.action != append.event.action.as_str()
-        || original.seller != append.seller
-    {
-        return Ok(None);
-    }
-    let body = connection
-        .prepare_cached("SELECT body FROM body WHERE seq = ?1")?
-        .query_row([seq], |row| row.get::<_, Vec<u8>>(0))
-        .optional()?;
-    let Some(body) = body else { return Ok(None) };
-    let context = &append.event.context;
-    let ids = [&context.bap_id, &context.transaction_id, &context.message_id];
-    let same = match likeness {
-        Likeness::Body => body == append.event.body,
-        Likeness::Content => {
-            original.ids.iter().zip(ids).all(|(one, other)| one == other)
-                && content(&body, original.message.as_ref(), original.error.as_ref())
-                    == content_of(append)
-        }
-    };
-    Ok(same.then(|| (EventId::new(Uuid::from_bytes(original.id)), original.standing)))
-}
-
-fn read_original(
-    connection: &Connection,
-    seq: i64,
-    likeness: Likeness,
-) -> rusqlite::Result<Option<Original>> {
-    connection
-        .prepare_cached(
-            "SELECT id, action, seller, bap_id, transaction_id, message_id,
-                    message_start, message_end, error_start, error_end, body_print, content_print,
-                    standing
-             FROM event WHERE seq = ?1",
-        )?
-        .query_row([seq], |row| {
-            let span = |start: usize| -> rusqlite::Result<Option<Range<usize>>> {
-                let span: (Option<usize>, Option<usize>) = (row.get(start)?, row.get(start + 1)?);
-                Ok(span.0.zip(span.1).map(|(start, end)| start..end))
-            };
-            Ok(Original {
-                id: row.get(0)?,
-                action: row.get(1)?,
-                seller: row.get(2)?,
-                ids: [row.get(3)?, row.get(4)?, row.get(5)?],
-                message: span(6)?,
-                error: span(8)?,
-                print: match likeness {
-                    Likeness::Body => row.get(10)?,
-                    Likeness::Content => row.get(11)?,
-                },
-                standing: match row.get::<_, i64>(12)? {
-                    0 => Standing::Pending,
-                    _ => Standing::Rejected,
-                },
-            })
-        })
-        .optional()
 }
 
 fn insert_rows(connection: &Connection, seq: i64, append: &Append) -> rusqlite::Result<()> {
@@ -343,10 +295,12 @@ pub(super) fn write_outcomes(
     // A mark or a hand-back has no error of its own and leaves the last one. What was written
     // again after a failed commit may be of a round before: it changes nothing.
     let mut write = connection.prepare_cached(
-        "INSERT INTO delivery VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        "INSERT INTO delivery (seq, replay, state, attempts, first_attempt_at, next_at, marks, error,
+         settled_at, flags, states) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          ON CONFLICT (seq) DO UPDATE SET replay = ?2, state = ?3, attempts = ?4,
          first_attempt_at = ?5, next_at = ?6, marks = ?7,
-         error = CASE WHEN ?3 = 0 THEN coalesce(?8, error) ELSE ?8 END, settled_at = ?9
+         error = CASE WHEN ?3 = 0 THEN coalesce(?8, error) ELSE ?8 END, settled_at = ?9,
+         flags = flags | ?10, states = coalesce(?11, states)
          WHERE excluded.replay >= delivery.replay",
     )?;
     let micros = |at: Option<DateTime<Utc>>| at.map(|at| at.timestamp_micros());
@@ -361,6 +315,8 @@ pub(super) fn write_outcomes(
             outcome.marks,
             outcome.error,
             micros(outcome.settled_at),
+            outcome.found.as_ref().map_or(0, |found| found.flags.bits()),
+            outcome.found.as_ref().map(|found| found.states.as_str()),
         ])?;
         if written > 0 && outcome.replay > 0 && outcome.state != State::Pending {
             connection.prepare_cached("DELETE FROM open_replay WHERE seq = ?1")?.execute([seq])?;

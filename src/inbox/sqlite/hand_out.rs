@@ -43,7 +43,8 @@ impl Held {
         tracing::error!(seq, error, "an event cannot be read back: it is a dead letter");
         let now = self.shared.clock.now();
         let settlement = Settlement::Dead { error };
-        self.shared.settle(Settled { ticket: taken.ticket, event: None, settlement }, now);
+        self.shared
+            .settle(Settled { ticket: taken.ticket, event: None, settlement, found: None }, now);
     }
 
     /// Lets the lane wait for a poll, so that it is not in the way of the others.

@@ -8,12 +8,15 @@ use rusqlite::ErrorCode;
 
 use super::replays::{self, Round};
 use super::writer::{GivenUp, REOPEN_PAUSE, Writer, in_transaction};
-use super::{lock, packs, pauses, refusals};
+use super::{attempts, expecting, lock, packs, pauses, refusals};
 use crate::inbox::Error;
 use crate::words::Chain;
 
 /// How long the house is left alone after a failure: what fails now may be in order then.
 const REST: Duration = Duration::from_secs(5);
+
+/// How long erasing is left alone after a failure; the rest of the house goes on.
+pub(super) const ERASING_RESTS: Duration = Duration::from_mins(1);
 
 /// How long the appends have the writer for themselves between two steps of a replay. A step takes
 /// a few milliseconds, so appends keep most of the writer, and 10,000 events a second are taken up.
@@ -31,6 +34,17 @@ enum Look {
     Quiet,
     /// Appends wait, but a replay has waited for its next step long enough.
     Replays,
+}
+
+impl Look {
+    /// Returns how long retention may hold up the appends, plus a step. Under load nothing is
+    /// quiet, and one step a poll would let the log grow without bound.
+    const fn budget(self) -> Duration {
+        match self {
+            Look::Due => RETENTION_BUDGET,
+            Look::Quiet | Look::Replays => Duration::ZERO,
+        }
+    }
 }
 
 impl Writer {
@@ -85,6 +99,9 @@ impl Writer {
         self.write_refusals()?;
         if look == Look::Due {
             self.take_up_pauses(now)?;
+            if self.notes.are_due(self.options.poll) {
+                self.write_notes(now)?;
+            }
         }
         if self.shared.lanes.is_loading() {
             return Ok(false);
@@ -96,25 +113,60 @@ impl Writer {
         if replays_due {
             self.take_up_replays(now)?;
         }
-        if look == Look::Replays || !self.retention.is_due(now) {
+        if look == Look::Replays {
             return Ok(self.replays_from.is_some());
         }
+        self.lets_go = (look == Look::Due || self.lets_go) && self.let_go(look, now)?;
+        // First: an erasing that fails must not let the log grow without bound.
+        let retains = self.retention.is_due(now) && self.retain(look, now)?;
+        self.erases = (look == Look::Due || self.erases) && self.erase_or_rest(now)?;
+        Ok(retains || self.erases || self.lets_go || self.replays_from.is_some())
+    }
+
+    /// Lets go of some of what is kept beside the log; returns whether there is more.
+    fn let_go(&self, look: Look, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+        let began = Instant::now();
+        loop {
+            let more =
+                expecting::expire(self.connection(), now)? | attempts::expire(self.connection())?;
+            if !more || began.elapsed() >= look.budget() {
+                return Ok(more);
+            }
+        }
+    }
+
+    /// Makes some steps of retention; returns whether the pass goes on.
+    fn retain(&mut self, look: Look, now: DateTime<Utc>) -> rusqlite::Result<bool> {
         if self.retention.is_at_start() {
             let oldest = self.window.oldest().map(|entry| entry.seq);
-            self.retention.begin(oldest.unwrap_or(i64::MAX));
+            let beside = expecting::bytes(self.connection())?;
+            self.retention.begin(oldest.unwrap_or(i64::MAX), beside);
             let horizon = self.window.horizon(now.timestamp_micros());
             packs::expire(self.connection(), horizon, oldest.unwrap_or(0))?;
         }
-        // Under load nothing is quiet, and one step a poll would let the log grow without bound.
-        let budget = if look == Look::Due { RETENTION_BUDGET } else { Duration::ZERO };
         let began = Instant::now();
         let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
         loop {
             let more = self.retention.step(connection, &self.options, now, self.last_seq)?;
-            if !more || began.elapsed() >= budget {
-                return Ok(more || self.replays_from.is_some());
+            if !more || began.elapsed() >= look.budget() {
+                return Ok(more);
             }
         }
+    }
+
+    /// Makes a step of erasing; returns whether there is more to do now.
+    fn erase_or_rest(&mut self, now: DateTime<Utc>) -> rusqlite::Result<bool> {
+        let error = match self.erase(now) {
+            Ok(more) => return Ok(more),
+            Err(error) => error,
+        };
+        self.rest_erasing(now);
+        // Whether the connection is still good, the look around decides.
+        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+            return Err(error);
+        }
+        tracing::warn!(error = %error, "a transaction could not be erased yet");
+        Ok(false)
     }
 
     pub(super) fn write_refusals(&self) -> rusqlite::Result<()> {
@@ -124,6 +176,13 @@ impl Writer {
         }
         refusals::write(self.connection(), &self.options, &refusals, &counts)
             .inspect_err(|_| self.shared.mailbox.requeue_counts(counts))
+    }
+
+    /// Writes what was noted of sellers and of events that came again.
+    pub(super) fn write_notes(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
+        self.notes.merge(self.shared.mailbox.take_refused_by(), now);
+        let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
+        self.notes.write(connection, now)
     }
 
     /// Takes a step's worth of requests up, and notes when the next step may be if there are more.
@@ -176,6 +235,7 @@ impl Writer {
         let names = self.options.outlets.names();
         let paused = pauses::paused(self.connection(), names)?;
         for (name, paused) in self.shared.lanes.set_paused(names, paused, now) {
+            self.shared.metrics.handler_paused(name, paused);
             if paused {
                 tracing::warn!(handler = name, "paused handler `{name}`: its events wait");
             } else {
@@ -187,7 +247,10 @@ impl Writer {
 
     fn look_at_space(&self) {
         match lock::free_bytes(&self.options.path) {
-            Ok(free) => self.shared.mailbox.set_space(free >= self.options.min_free_bytes),
+            Ok(free) => {
+                self.shared.metrics.inbox.disk_free(free);
+                self.shared.mailbox.set_space(free >= self.options.min_free_bytes);
+            }
             Err(error) => tracing::warn!(%error, "the room on the inbox's disk is not known"),
         }
     }
@@ -200,6 +263,7 @@ impl Writer {
         }
         let events = self.window.take_overflowed();
         if events > 0 {
+            self.shared.metrics.inbox.window_overflowed(events);
             self.overflow_warned_at = Some(Instant::now());
             tracing::warn!(
                 events,

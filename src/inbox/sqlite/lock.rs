@@ -12,11 +12,11 @@ use super::schema;
 use crate::words::Outside;
 
 /// The file whose lock says that a process has the inbox.
-const FILE: &str = "inbox.lock";
+pub(in crate::inbox) const FILE: &str = "inbox.lock";
 
 /// The lock of the directory; dropping it lets another process in.
 #[derive(Debug)]
-pub(super) struct DirectoryLock {
+pub(in crate::inbox) struct DirectoryLock {
     file: File,
 }
 
@@ -33,22 +33,31 @@ impl Drop for DirectoryLock {
 /// Makes the directory and the file if they are not there, readable by the owner alone: bodies
 /// hold names and addresses. Then takes the lock.
 pub(super) fn prepare(directory: &Path, now: DateTime<Utc>) -> Result<DirectoryLock, OpenError> {
-    let unusable = |source| OpenError::Directory { path: directory.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
-    let open = |name: &str| {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(directory.join(name))
-            .map_err(unusable)
-    };
-    let lock = take(open(FILE)?, directory, now)?;
-    open(schema::FILE)?;
+    let lock = prepare_directory(directory, now)?;
+    open(directory, schema::FILE)?;
     warn_of_network(directory);
     Ok(lock)
+}
+
+/// The same without the file.
+pub(in crate::inbox) fn prepare_directory(
+    directory: &Path,
+    now: DateTime<Utc>,
+) -> Result<DirectoryLock, OpenError> {
+    let unusable = |source| OpenError::Directory { path: directory.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+    take(open(directory, FILE)?, directory, now)
+}
+
+fn open(directory: &Path, name: &str) -> Result<File, OpenError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(directory.join(name))
+        .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })
 }
 
 fn take(mut file: File, directory: &Path, now: DateTime<Utc>) -> Result<DirectoryLock, OpenError> {
@@ -80,28 +89,34 @@ fn take(mut file: File, directory: &Path, now: DateTime<Utc>) -> Result<Director
 
 /// Warns of file systems whose locks or syncs may not do what a commit relies on.
 fn warn_of_network(directory: &Path) {
-    let Ok(found) = rustix::fs::statfs(directory) else { return };
+    if let Some(name) = network(directory) {
+        tracing::warn!(
+            path = %directory.display(),
+            "the inbox lies on {name}: its locks and syncs may not hold what an ACK promises"
+        );
+    }
+}
+
+/// Returns the network file system that a directory lies on.
+pub(in crate::inbox) fn network(directory: &Path) -> Option<&'static str> {
+    let found = rustix::fs::statfs(directory).ok()?;
     // The type is a 32-bit magic number; its width differs between systems.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let name = match found.f_type as u32 {
-        0x6969 => "NFS",
-        0x517b => "SMB",
-        0xff53_4d42 => "CIFS",
-        0xfe53_4d42 => "SMB2",
-        0x6573_5546 => "FUSE",
-        0x0102_1997 => "9P",
-        0x00c3_6400 => "Ceph",
-        0x5346_414f => "AFS",
-        _ => return,
-    };
-    tracing::warn!(
-        path = %directory.display(),
-        "the inbox lies on {name}: its locks and syncs may not hold what an ACK promises"
-    );
+    match found.f_type as u32 {
+        0x6969 => Some("NFS"),
+        0x517b => Some("SMB"),
+        0xff53_4d42 => Some("CIFS"),
+        0xfe53_4d42 => Some("SMB2"),
+        0x6573_5546 => Some("FUSE"),
+        0x0102_1997 => Some("9P"),
+        0x00c3_6400 => Some("Ceph"),
+        0x5346_414f => Some("AFS"),
+        _ => None,
+    }
 }
 
 /// Returns how many bytes the disk has left for us.
-pub(super) fn free_bytes(directory: &Path) -> std::io::Result<u64> {
+pub(in crate::inbox) fn free_bytes(directory: &Path) -> std::io::Result<u64> {
     let found = rustix::fs::statvfs(directory)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }

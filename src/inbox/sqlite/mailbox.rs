@@ -1,14 +1,19 @@
 //! The writer's mailbox: what callers ask of it, each queue with a bound.
 //!
 //! Appends are bounded by `queue_limit`; settlements hold the latest of each event, so they are
-//! bounded by the unsettled events; refusals are bounded and dropped when their queue is full.
+//! bounded by the unsettled events; failed attempts and refusals are bounded and dropped when their
+//! queue is full.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::attempts::{self, FailedAttempt};
+use super::expecting::Request;
+use super::notes::{Tallies, Tally};
 use super::outcome::Outcome;
 use super::prints::Prints;
 use crate::beckn::action::Action;
@@ -21,6 +26,12 @@ const COMPANY: Duration = Duration::from_millis(3);
 /// So many settlements wait no longer.
 const COMPANY_ENOUGH: usize = 256;
 
+/// So many requests about expectations wait for the writer.
+const REQUESTS_LIMIT: usize = 1_024;
+
+/// Where an append is answered; `None`: it tells of a silence that need not be told any more.
+pub(super) type Answer = oneshot::Sender<Result<Option<Receipt>, Error>>;
+
 /// A callback that waits to be kept.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -30,7 +41,11 @@ pub(super) struct Append {
     pub(super) prints: Prints,
     /// Where it goes.
     pub(super) outlet: Outlet,
-    pub(super) answer: oneshot::Sender<Result<Receipt, Error>>,
+    pub(super) answer: Answer,
+    /// When it was put in line.
+    pub(super) queued: Instant,
+    /// The expectation whose silence it tells.
+    pub(super) silence_of: Option<i64>,
 }
 
 /// What one commit takes.
@@ -38,6 +53,10 @@ pub(super) struct Append {
 pub(super) struct Batch {
     pub(super) appends: Vec<Append>,
     pub(super) outcomes: BTreeMap<i64, Outcome>,
+    /// The attempts that failed on the way to them.
+    pub(super) attempts: Vec<FailedAttempt>,
+    /// What is asked for about expectations.
+    pub(super) requests: Vec<Request>,
     /// Told when the outcomes are durable; dropped when they are not.
     pub(super) flushed: Vec<oneshot::Sender<()>>,
 }
@@ -62,10 +81,14 @@ struct State {
     /// What the bodies of the appends weigh together.
     append_bytes: usize,
     outcomes: BTreeMap<i64, Outcome>,
+    attempts: VecDeque<FailedAttempt>,
+    requests: Vec<Request>,
     flushes: Vec<oneshot::Sender<()>>,
     refusals: VecDeque<Refusal>,
     /// Bounded: the routes are a closed set, the causes are names in the code.
     refused: HashMap<RefusalKey, u64>,
+    /// The same by seller; bounded by itself.
+    refused_by: Tallies,
     standing: Standing,
     /// Whether the last commit failed, so that settlements alone wait for the next look.
     outcomes_held: bool,
@@ -119,6 +142,21 @@ impl Mailbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts a request about expectations in line.
+    pub(super) fn request(&self, request: Request) -> Result<(), Error> {
+        let mut state = self.lock();
+        if let Some(trouble) = state.trouble() {
+            return Err(trouble);
+        }
+        if state.requests.len() >= REQUESTS_LIMIT {
+            return Err(Error::QueueFull);
+        }
+        state.requests.push(request);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
     /// Puts an append in line; an error says why it would not be kept.
     pub(super) fn append(&self, append: Append) -> Result<(), Error> {
         let mut state = self.lock();
@@ -153,9 +191,13 @@ impl Mailbox {
 
     /// Puts outcomes in line; a later one of the same event takes the place of an earlier one.
     pub(super) fn settle(&self, outcomes: impl IntoIterator<Item = (i64, Outcome)>) {
+        let outcomes: Vec<(i64, Outcome)> = outcomes.into_iter().collect();
+        let failed = outcomes.iter().filter_map(|(seq, outcome)| FailedAttempt::of(*seq, outcome));
+        let failed: Vec<FailedAttempt> = failed.collect();
         let mut state = self.lock();
         let before = state.outcomes.len();
-        state.outcomes.extend(outcomes);
+        state.put_outcomes(outcomes);
+        state.keep_attempts(failed);
         let wake = before == 0 || state.outcomes.len() >= COMPANY_ENOUGH;
         drop(state);
         if wake {
@@ -171,7 +213,7 @@ impl Mailbox {
     ) -> oneshot::Receiver<()> {
         let (flushed, durable) = oneshot::channel();
         let mut state = self.lock();
-        state.outcomes.extend(outcomes);
+        state.put_outcomes(outcomes);
         // Nobody would answer it any more.
         if !state.is_over() {
             state.flushes.push(flushed);
@@ -182,23 +224,40 @@ impl Mailbox {
     }
 
     /// Takes back what a commit did not write, save where something later waits.
-    pub(super) fn requeue(&self, outcomes: BTreeMap<i64, Outcome>) {
+    pub(super) fn requeue(&self, outcomes: BTreeMap<i64, Outcome>, attempts: Vec<FailedAttempt>) {
         let mut state = self.lock();
+        state.keep_attempts(attempts);
         for (seq, outcome) in outcomes {
-            state.outcomes.entry(seq).or_insert(outcome);
+            match state.outcomes.entry(seq) {
+                Entry::Vacant(place) => drop(place.insert(outcome)),
+                Entry::Occupied(mut later) => {
+                    let found = &mut later.get_mut().found;
+                    *found = found.take().or(outcome.found);
+                }
+            }
         }
         state.outcomes_held = true;
     }
 
-    /// Counts a refusal, and keeps it while there is room.
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    /// Counts a refusal, and keeps it while there is room; returns whether there was.
+    pub(super) fn refuse(&self, refusal: Refusal) -> bool {
         // A route is text from outside: only the actions are counted by name.
         let route = Action::from_name(&refusal.route).map_or("other", Action::as_str);
+        let tally = Tally {
+            verified: refusal.verified,
+            refused: 1,
+            untrusted: u64::from(refusal.cause.starts_with("signature.")),
+            last_at: refusal.at.timestamp_micros(),
+            ..Tally::default()
+        };
         let mut state = self.lock();
+        state.refused_by.add(&refusal.seller, tally);
         *state.refused.entry((route, refusal.cause)).or_default() += 1;
-        if state.refusals.len() < self.limits.refusals {
+        let has_room = state.refusals.len() < self.limits.refusals;
+        if has_room {
             state.refusals.push_back(refusal);
         }
+        has_room
     }
 
     /// Takes up to `limit` refusals that wait, and all counts.
@@ -206,6 +265,16 @@ impl Mailbox {
         let mut state = self.lock();
         let count = limit.min(state.refusals.len());
         (state.refusals.drain(..count).collect(), std::mem::take(&mut state.refused))
+    }
+
+    /// Returns how many refusals wait.
+    pub(super) fn refusals_waiting(&self) -> usize {
+        self.lock().refusals.len()
+    }
+
+    /// Takes what was refused of each seller.
+    pub(super) fn take_refused_by(&self) -> Tallies {
+        std::mem::take(&mut self.lock().refused_by)
     }
 
     /// Takes counts back that were not written.
@@ -229,6 +298,7 @@ impl Mailbox {
         let only_outcomes = |state: &mut State| {
             state.appends.is_empty()
                 && state.flushes.is_empty()
+                && state.requests.is_empty()
                 && state.outcomes.len() < COMPANY_ENOUGH
                 && !state.is_ending()
         };
@@ -281,6 +351,7 @@ impl Mailbox {
         let mut state = self.lock();
         state.standing = Standing::Failed(error.clone());
         state.flushes.clear();
+        state.requests.clear();
         let appends = std::mem::take(&mut state.appends);
         state.append_bytes = 0;
         drop(state);
@@ -298,8 +369,25 @@ impl State {
     fn is_idle(&self) -> bool {
         self.appends.is_empty()
             && self.flushes.is_empty()
+            && self.requests.is_empty()
             && (self.outcomes.is_empty() || self.outcomes_held)
             && !self.is_ending()
+    }
+
+    /// Puts outcomes in line; what was found out about an event is told with its first one only.
+    fn put_outcomes(&mut self, outcomes: impl IntoIterator<Item = (i64, Outcome)>) {
+        for (seq, mut outcome) in outcomes {
+            if let Some(earlier) = self.outcomes.remove(&seq) {
+                outcome.found = outcome.found.or(earlier.found);
+            }
+            self.outcomes.insert(seq, outcome);
+        }
+    }
+
+    fn keep_attempts(&mut self, attempts: Vec<FailedAttempt>) {
+        self.attempts.extend(attempts);
+        let over = self.attempts.len().saturating_sub(attempts::WAITING_LIMIT);
+        self.attempts.drain(..over);
     }
 
     fn is_ending(&self) -> bool {
@@ -325,27 +413,28 @@ impl State {
             self.appends.clear();
             self.append_bytes = 0;
             self.flushes.clear();
+            self.requests.clear();
             return Wake::Abandon;
         }
         let count = batch_limit.min(self.appends.len());
         let taken = self.appends.iter().take(count).map(|append| append.event.body.len());
         self.append_bytes -= taken.sum::<usize>();
-        let batch = Batch {
+        let held = self.outcomes_held && count == 0 && self.flushes.is_empty() && !self.is_ending();
+        let mut batch = Batch {
             appends: self.appends.drain(..count).collect(),
-            outcomes: if self.outcomes_held
-                && count == 0
-                && self.flushes.is_empty()
-                && !self.is_ending()
-            {
-                BTreeMap::new()
-            } else {
-                std::mem::take(&mut self.outcomes)
-            },
             flushed: std::mem::take(&mut self.flushes),
+            requests: std::mem::take(&mut self.requests),
+            ..Batch::default()
         };
+        if !held {
+            batch.outcomes = std::mem::take(&mut self.outcomes);
+            batch.attempts = std::mem::take(&mut self.attempts).into();
+        }
         self.outcomes_held = false;
-        let empty =
-            batch.appends.is_empty() && batch.outcomes.is_empty() && batch.flushed.is_empty();
+        let empty = batch.appends.is_empty()
+            && batch.outcomes.is_empty()
+            && batch.flushed.is_empty()
+            && batch.requests.is_empty();
         if !empty || !self.is_ending() {
             return Wake::Batch(batch);
         }

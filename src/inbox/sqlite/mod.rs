@@ -8,7 +8,10 @@
 //! # Layout
 //! `mailbox` what callers ask of the writer · `writer` the thread · `batch` one commit · `window`
 //! and `packs` the duplicates · `lanes` what is pending, in which order · `pages` reading back ·
-//! `house` with `replays`, `pauses`, `retention`, `refusals` what the writer does between batches ·
+//! `house` with `replays`, `pauses`, `retention`, `refusals`, `notes` what the writer does between
+//! batches · `attempts` those that failed · `opening` a start ·
+//! `originals` what a duplicate repeats · `expecting`, `expect`, `looking` what is waited for ·
+//! `erase` what is emptied ·
 //! `threads` how they start and end · `lock` the directory.
 //!
 //! # When it breaks
@@ -18,24 +21,32 @@
 //! settled is pending again, and an event whose attempts keep ending the process is given up on
 //! the third time.
 
+mod attempts;
 mod batch;
+mod erase;
+mod expect;
+mod expecting;
 #[cfg(test)]
 pub(crate) mod faults;
 mod hand_out;
 mod house;
 mod lanes;
 mod loader;
-mod lock;
+pub(in crate::inbox) mod lock;
+pub(in crate::inbox) mod looking;
 mod low_water;
 mod mailbox;
+pub(in crate::inbox) mod notes;
 pub(crate) mod open_error;
+mod opening;
 mod options;
+mod originals;
 pub(in crate::inbox) mod outcome;
 mod packs;
 pub(in crate::inbox) mod pages;
 mod pauses;
 mod prints;
-mod refusals;
+pub(in crate::inbox) mod refusals;
 mod replays;
 mod retention;
 pub(in crate::inbox) mod schema;
@@ -56,28 +67,26 @@ mod trouble_tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+pub(crate) use self::options::Options;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
-use uuid::timestamp::context::ContextV7;
-
-pub(crate) use self::options::Options;
 
 use self::hand_out::{Held, hand_out};
-use self::lanes::{Lanes, Look, Settled, Start, Waits};
+use self::lanes::{Lanes, Look, Settled, Waits};
 use self::mailbox::{Append, Mailbox};
-use self::open_error::OpenError;
 use self::pages::Pages;
 use self::prints::{Prints, Secret};
-use self::schema::Meta;
-use self::writer::Writer;
+use super::expectations::Counts;
 use super::{
-    Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Settlement, TakeBack, Ticket,
+    Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Settlement, StatesAtRest,
+    TakeBack, Ticket,
 };
 use crate::clock::Clock;
 use crate::event::OrderEvent;
+use crate::metrics::Metrics;
 
 /// What the handle, the claims and the threads share.
 #[derive(Debug)]
@@ -86,12 +95,18 @@ struct Shared {
     lanes: Lanes,
     pages: Pages,
     clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     /// How long an event waits that could not be read back.
     poll: Duration,
     /// True when the engine has failed for good.
     failed: watch::Sender<bool>,
     /// True when the writer has ended.
     ended: watch::Sender<bool>,
+    /// The greatest seq that is durable.
+    arrived: watch::Sender<i64>,
+    /// What the buyer app waits for.
+    open: Mutex<expecting::Open>,
+    counts: Arc<Counts>,
     #[cfg(test)]
     faults: faults::Faults,
 }
@@ -106,87 +121,7 @@ pub(crate) struct SqliteInbox {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A small file is checked whole after an unclean end: about 50 ms. A larger one is not: the check
-/// reads everything, and the log of SQLite has repaired what a crash leaves behind.
-const CHECK_BYTES: i64 = 64 << 20;
-
 impl SqliteInbox {
-    /// Opens the inbox, made if it is not there; blocking, some 5 ms for each 100,000 events of
-    /// the duplicate window.
-    pub(crate) fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
-        let sqlite = OpenError::sqlite;
-        let mut options = options;
-        // A batch fits into a page of the loader, which finds it again after a failed commit.
-        options.batch_limit = options.batch_limit.clamp(1, 4096);
-        let now = clock.now();
-        let lock = lock::prepare(&options.path, now)?;
-        let file = options.path.join(schema::FILE);
-        let connection = schema::open_writer(&file)?;
-        let last_seq = writer::last_seq(&connection).map_err(sqlite)?;
-        let unclean = schema::meta(&connection, Meta::Clean).map_err(sqlite)? == 0;
-        if unclean {
-            check_small_file(&connection)?;
-        }
-        let secret = schema::secret(&connection).map_err(sqlite)?;
-        let handlers = options.outlets.names();
-        pauses::register(&connection, handlers).map_err(sqlite)?;
-        let paused = pauses::paused(&connection, handlers).map_err(sqlite)?;
-        for (name, _) in handlers.iter().zip(&paused).filter(|(_, paused)| **paused) {
-            tracing::warn!(handler = name, "handler `{name}` is paused: its events wait");
-        }
-        schema::set_meta(&connection, Meta::Clean, 0).map_err(sqlite)?;
-        let low_water = schema::meta(&connection, Meta::LowWater).map_err(sqlite)?.max(1);
-        let log_end = connection
-            .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))
-            .map_err(sqlite)?;
-        let (window, packed_to) =
-            packs::load(&connection, options.window(), now.timestamp_micros()).map_err(sqlite)?;
-
-        let start = Start { low_water, log_end, unclean, paused };
-        let shared = Arc::new(Shared {
-            mailbox: Mailbox::new(mailbox::Limits {
-                appends: options.queue_limit,
-                append_bytes: options.queue_bytes,
-                refusals: options.refusal_queue,
-            }),
-            lanes: Lanes::new(start, &options),
-            pages: Pages::new(file.clone(), options.outlets.clone()),
-            clock,
-            poll: options.poll,
-            failed: watch::Sender::new(false),
-            ended: watch::Sender::new(false),
-            #[cfg(test)]
-            faults: faults::Faults::default(),
-        });
-        let writer = Writer {
-            options: options.clone(),
-            file,
-            shared: Arc::clone(&shared),
-            connection: Some(connection),
-            window,
-            packed_to,
-            last_seq,
-            low_water,
-            ids: ContextV7::new(),
-            retention: retention::Retention::default(),
-            failures: 0,
-            unsure_replays: Vec::new(),
-            looked_at: None,
-            replays_from: None,
-            house_rests_until: None,
-            overflow_warned_at: None,
-            replays_warned_at: None,
-            lock,
-        };
-        let loader = Arc::clone(&shared);
-        let threads = vec![
-            threads::start_loader(&shared, move || loader::run(&loader, low_water))?,
-            threads::start_writer(&shared, move || writer.run())?,
-        ];
-        let secret = Secret::new(secret);
-        Ok(Arc::new(Self { shared, secret, options, threads: Mutex::new(threads) }))
-    }
-
     /// Waits until the engine has failed for good: the process should end with an error.
     pub(crate) fn failed(&self) -> BoxFuture<'static, ()> {
         let mut failed = self.shared.failed.subscribe();
@@ -225,7 +160,8 @@ impl SqliteInbox {
         &self,
         record: Record,
         event: Box<OrderEvent>,
-    ) -> Result<Receipt, Error> {
+        silence_of: Option<i64>,
+    ) -> Result<Option<Receipt>, Error> {
         let shared = &self.shared;
         let waiting = shared.mailbox.waiting() as u64;
         if shared.lanes.unsettled() + waiting >= self.options.unsettled_limit as u64 {
@@ -235,7 +171,9 @@ impl SqliteInbox {
         let prints = Prints::of(&self.secret, &record, &event, &seller);
         let outlet = self.options.outlets.of(&event.address());
         let (answer, receipt) = oneshot::channel();
-        shared.mailbox.append(Append { event, record, seller, prints, outlet, answer })?;
+        let queued = Instant::now();
+        let append = Append { event, record, seller, prints, outlet, answer, queued, silence_of };
+        shared.mailbox.append(append)?;
         // The writer drops an answer only when it is abandoned.
         receipt.await.unwrap_or(Err(Error::Closed))
     }
@@ -277,24 +215,12 @@ impl SqliteInbox {
     }
 }
 
-fn check_small_file(connection: &rusqlite::Connection) -> Result<(), OpenError> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let bytes = number("page_count").map_err(OpenError::sqlite)?
-        * number("page_size").map_err(OpenError::sqlite)?;
-    if bytes > CHECK_BYTES {
-        return Ok(());
-    }
-    let found: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(OpenError::sqlite)?;
-    if found == "ok" { Ok(()) } else { Err(OpenError::FailedCheck { found }) }
-}
-
 impl Shared {
     /// Guards what a look has taken, and writes what it has given up.
     fn hold(self: &Arc<Self>, look: Look) -> (Option<DateTime<Utc>>, Vec<Held>) {
         for (seq, _) in &look.given_up {
             tracing::error!(seq, "gave up an event: its attempts ended the process three times");
+            self.metrics.gave_up();
         }
         if !look.given_up.is_empty() {
             self.mailbox.settle(look.given_up);
@@ -330,12 +256,17 @@ impl Inbox for SqliteInbox {
         record: Record,
         event: Box<OrderEvent>,
     ) -> BoxFuture<'_, Result<Receipt, Error>> {
-        Box::pin(self.append_record(record, event))
+        Box::pin(async move {
+            let receipt = self.append_record(record, event, None).await?;
+            Ok(receipt.expect("only of a silence there is none"))
+        })
     }
 
     fn refuse(&self, mut refusal: Refusal) {
         refusals::cut(&mut refusal, self.options.refusal_body_bytes);
-        self.shared.mailbox.refuse(refusal);
+        if !self.shared.mailbox.refuse(refusal) {
+            self.options.metrics.inbox.refusal_dropped();
+        }
     }
 
     fn claim(&self, outlet: Outlet, limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>> {
@@ -343,9 +274,21 @@ impl Inbox for SqliteInbox {
     }
 
     fn settle(&self, claim: Claim, settlement: Settlement) {
-        let (event, ticket) = claim.into_parts();
+        let (event, ticket, found) = claim.into_parts();
         let now = self.shared.clock.now();
-        self.shared.settle(Settled { ticket, event: Some(event), settlement }, now);
+        if let Settlement::Dead { .. } = settlement {
+            self.options.metrics.gave_up();
+        }
+        self.shared.settle(Settled { ticket, event: Some(event), settlement, found }, now);
+    }
+
+    fn states(&self, limit: usize) -> BoxFuture<'_, Result<Vec<StatesAtRest>, Error>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || shared.pages.states(limit)).await;
+            let read = read.expect("reading does not panic and is not aborted");
+            read.map_err(|error| Error::Engine(Arc::new(open_error::EngineError::chain(&error))))
+        })
     }
 
     fn depth(&self) -> Depth {
@@ -357,6 +300,10 @@ impl Inbox for SqliteInbox {
     fn trouble(&self) -> Option<Error> {
         let full = self.shared.lanes.unsettled() >= self.options.unsettled_limit as u64;
         self.shared.mailbox.trouble().or_else(|| full.then_some(Error::TooManyUnsettled))
+    }
+
+    fn arrivals(&self) -> watch::Receiver<i64> {
+        self.shared.arrived.subscribe()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

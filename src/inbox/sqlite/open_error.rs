@@ -112,6 +112,11 @@ pub struct EngineError {
 }
 
 impl EngineError {
+    /// Returns an error, with its causes, as threads can share it.
+    pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { text: crate::words::Chain(error).to_string() }
+    }
+
     pub(super) fn new(error: &rusqlite::Error) -> Self {
         let code = error.sqlite_error().map_or(0, |error| error.extended_code);
         Self { text: format!("{error} (SQLite code {code})") }

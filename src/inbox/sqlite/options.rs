@@ -1,10 +1,12 @@
 //! The settings of the SQLite inbox.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::window::Window;
 use crate::inbox::Outlets;
+use crate::metrics::Metrics;
 
 /// The settings; the names are those of the section `inbox` of the configuration.
 #[derive(Debug, Clone)]
@@ -45,10 +47,14 @@ pub(crate) struct Options {
     pub(crate) refusal_queue: usize,
     /// How many refusals are kept of one seller for one cause.
     pub(crate) refusals_per_seller_and_cause: usize,
+    /// How many expectations may be open.
+    pub(crate) expectations_limit: usize,
     /// How often the writer looks at the disk and for requests of other processes.
     pub(crate) poll: Duration,
     /// How long an event waits for its next attempt at most, whatever the clock did.
     pub(crate) longest_wait: Duration,
+    /// What the inbox counts and measures.
+    pub(crate) metrics: Arc<Metrics>,
     /// Never takes the tables of the duplicate window over that a start builds.
     #[cfg(test)]
     pub(crate) window_held: bool,
@@ -77,8 +83,10 @@ impl Options {
             refusal_body_bytes: 16 << 10,
             refusal_queue: 1024,
             refusals_per_seller_and_cause: 500,
+            expectations_limit: 100_000,
             poll: Duration::from_secs(1),
             longest_wait: Duration::from_mins(15),
+            metrics: Arc::default(),
             window_held: false,
         }
     }

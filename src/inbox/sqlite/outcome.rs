@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::inbox::Settlement;
+use crate::inbox::{Found, Settlement};
 
 /// How far a pending round is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,7 +61,11 @@ pub(super) struct Outcome {
     pub(super) next_at: Option<DateTime<Utc>>,
     pub(super) marks: u32,
     pub(super) error: Option<String>,
+    /// When the attempt ended that failed by `error`.
+    pub(super) failed_at: Option<DateTime<Utc>>,
     pub(super) settled_at: Option<DateTime<Utc>>,
+    /// What was found out about the event.
+    pub(super) found: Option<Found>,
 }
 
 impl Outcome {
@@ -84,8 +88,10 @@ impl Outcome {
             first_attempt_at: progress.first_attempt_at,
             next_at,
             marks: 0,
+            failed_at: error.is_some().then_some(now),
             error,
             settled_at: (state != State::Pending).then_some(now),
+            found: None,
         }
     }
 
@@ -99,7 +105,9 @@ impl Outcome {
             next_at: progress.next_at,
             marks: progress.marks,
             error: None,
+            failed_at: None,
             settled_at: None,
+            found: None,
         }
     }
 

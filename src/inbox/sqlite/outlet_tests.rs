@@ -10,6 +10,7 @@ use super::{Options, SqliteInbox};
 use crate::clock::Clock as _;
 use crate::inbox::contract::{ManualClock, SAMPLE, Sample};
 use crate::inbox::reader::Reader;
+use crate::inbox::reader::audit::Audit;
 use crate::inbox::reader::handlers::{KnownHandler, set_paused};
 use crate::inbox::{Claim, Inbox as _, Outlet, Outlets, Receipt, Settlement};
 
@@ -51,8 +52,8 @@ impl Bench {
     }
 
     fn pause(&self, name: &str, paused: bool) {
-        let now = paused.then(|| self.clock.now());
-        set_paused(&options(&self.directory).path, &[name.to_owned()], now).unwrap();
+        let audit = Audit::of_test(self.clock.now());
+        set_paused(&options(&self.directory).path, &[name.to_owned()], paused, &audit).unwrap();
     }
 }
 

@@ -16,8 +16,8 @@ use super::schema;
 use crate::beckn::action::Action;
 use crate::beckn::callback::{Callback, Malformed};
 use crate::event::{Address, EventId, Flag, Flags, OrderEvent, UNVERIFIED};
-use crate::inbox::{Outlet, Outlets};
-use crate::words::{Sender, SubscriberId, Violation};
+use crate::inbox::{Outlet, Outlets, StatesAtRest};
+use crate::words::{Chain, Sender, SubscriberId, Violation};
 
 /// How many pending events the loader takes at once.
 pub(super) const PAGE_EVENTS: i64 = 4096;
@@ -120,6 +120,11 @@ impl Pages {
         self.with(|connection| pending_after(connection, outlets, seq).map_err(ReadError::Now))
     }
 
+    /// Reads what was found out about the newest events, the newest first.
+    pub(super) fn states(&self, limit: usize) -> Result<Vec<StatesAtRest>, ReadError> {
+        self.with(|connection| states(connection, limit).map_err(ReadError::Now))
+    }
+
     /// Reads the replays below `low_water` that are not settled.
     pub(super) fn open_replays(&self, low_water: i64) -> Result<Vec<Pending>, ReadError> {
         let outlets = &self.outlets;
@@ -127,8 +132,9 @@ impl Pages {
     }
 }
 
-const READ_EVENT: &str = "SELECT id, action, seller, verified, received_at, flags, warnings, body
-     FROM event JOIN body USING (seq) WHERE seq = ?1";
+const READ_EVENT: &str = "SELECT id, action, seller, verified, received_at,
+     event.flags | coalesce(delivery.flags, 0), warnings, body
+     FROM event JOIN body USING (seq) LEFT JOIN delivery USING (seq) WHERE seq = ?1";
 
 fn read_event(connection: &Connection, seq: i64) -> Result<Box<OrderEvent>, ReadError> {
     let stored = connection
@@ -139,6 +145,31 @@ fn read_event(connection: &Connection, seq: i64) -> Result<Box<OrderEvent>, Read
     let mut event = stored.parse()?;
     event.seq = seq.unsigned_abs();
     Ok(event)
+}
+
+/// Reads an event for who can go on without it; `None` when no later try can succeed.
+pub(in crate::inbox) fn read_if_whole(
+    connection: &Connection,
+    seq: i64,
+) -> rusqlite::Result<Option<Box<OrderEvent>>> {
+    match read_event(connection, seq) {
+        Ok(event) => Ok(Some(event)),
+        Err(ReadError::Now(error)) => Err(error),
+        // It has no body any more, as an operator wanted it.
+        Err(_unreadable) if is_erased(connection, seq)? => Ok(None),
+        Err(error) => {
+            tracing::warn!(seq, error = %Chain(&error), "left an event out that cannot be read");
+            Ok(None)
+        }
+    }
+}
+
+fn is_erased(connection: &Connection, seq: i64) -> rusqlite::Result<bool> {
+    let flags = connection
+        .prepare_cached("SELECT flags FROM event WHERE seq = ?1")?
+        .query_row([seq], |row| row.get::<_, u32>(0))
+        .optional()?;
+    Ok(flags.is_some_and(|flags| Flags::from_bits(flags).contains(Flag::Erased)))
 }
 
 /// What is kept of an event, with its body.
@@ -226,6 +257,26 @@ fn open_replays(
              WHERE r.seq < ?1 AND d.state = 0 ORDER BY r.seq",
         )?
         .query_map([low_water], |row| read_pending(row, outlets))?
+        .collect()
+}
+
+/// How far back the states of orders are looked for: some 100 ms.
+const STATES_REACH: i64 = 262_144;
+
+fn states(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<StatesAtRest>> {
+    connection
+        .prepare(
+            "SELECT e.lane, d.flags, d.states FROM delivery d JOIN event e USING (seq)
+             WHERE d.seq > (SELECT max(seq) FROM event) - ?2 AND d.states IS NOT NULL
+             ORDER BY d.seq DESC LIMIT ?1",
+        )?
+        .query_map((limit, STATES_REACH), |row| {
+            Ok(StatesAtRest {
+                lane: row.get::<_, i64>(0)?.cast_unsigned(),
+                out_of_order: Flags::from_bits(row.get(1)?).contains(Flag::OutOfOrder),
+                states: row.get(2)?,
+            })
+        })?
         .collect()
 }
 

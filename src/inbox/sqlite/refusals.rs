@@ -25,9 +25,21 @@ pub(super) fn cut(refusal: &mut Refusal, body_bytes: usize) {
     cut_text(&mut refusal.seller, NAME_BYTES);
     cut_text(&mut refusal.path, TEXT_BYTES);
     cut_text(&mut refusal.message, TEXT_BYTES);
+    // A longer one is looked for in the body.
+    refusal.transaction_id.take_if(|id| id.len() > TEXT_BYTES);
     // Copied, because a slice would keep the whole body in memory while it waits.
     let kept = refusal.body.len().min(body_bytes);
     refusal.body = Bytes::copy_from_slice(&refusal.body[..kept]);
+}
+
+/// What of a refusal says that it is of a transaction: its id where the callback could be read, and
+/// elsewhere a whole JSON string of the kept body. Bound are the id and what [`in_quotes`] returns.
+pub(in crate::inbox) const OF_TRANSACTION: &str = "(transaction_id = ?1 OR (transaction_id IS NULL
+     AND (instr(body, CAST(?2 AS BLOB)) > 0 OR instr(body, CAST(?3 AS BLOB)) > 0)))";
+
+/// Returns an id as a JSON string, as it is and as our writer escapes it.
+pub(in crate::inbox) fn in_quotes(id: &str) -> [String; 2] {
+    [format!("\"{id}\""), serde_json::Value::from(id).to_string()]
 }
 
 fn cut_text(text: &mut String, bytes: usize) {
@@ -82,7 +94,7 @@ fn insert(connection: &Connection, refusal: &Refusal) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO refusal (at, route, seller, verified, cause, path, message, status, body,
-             body_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             body_bytes, transaction_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(rusqlite::params![
             refusal.at.timestamp_micros(),
@@ -95,6 +107,7 @@ fn insert(connection: &Connection, refusal: &Refusal) -> rusqlite::Result<()> {
             refusal.status,
             refusal.body.as_ref(),
             refusal.body_bytes,
+            refusal.transaction_id,
         ])?;
     Ok(())
 }

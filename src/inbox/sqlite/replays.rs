@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::lanes::Pending;
 use super::outcome::{Progress, State};
+use crate::event::Flag;
 use crate::inbox::{Outlet, Outlets};
 
 /// How many requests one step takes up: a few milliseconds with its commit.
@@ -50,7 +51,7 @@ pub(super) fn requested(
     connection
         .prepare_cached(
             "SELECT r.seq, e.lane, e.standing, d.state, d.replay,
-             e.action, e.domain, e.bap_id, e.seller FROM replay_request r
+             e.action, e.domain, e.bap_id, e.seller, coalesce(e.flags, 0) FROM replay_request r
              LEFT JOIN event e USING (seq) LEFT JOIN delivery d USING (seq)
              ORDER BY r.seq LIMIT ?1",
         )?
@@ -64,7 +65,8 @@ pub(super) fn requested(
             };
             let replay = row.get::<_, Option<u32>>(4)?.unwrap_or(0) + 1;
             let outlet = super::pages::outlet(row, 5, outlets)?;
-            let round = lane.filter(|_| settled).map(|lane| Round {
+            let erased = row.get::<_, u32>(9)? & Flag::Erased.bit() != 0;
+            let round = lane.filter(|_| settled && !erased).map(|lane| Round {
                 seq,
                 lane: lane.cast_unsigned(),
                 outlet,
@@ -88,7 +90,10 @@ pub(super) fn begin(connection: &Connection, requests: &[Request]) -> rusqlite::
         if let Some(round) = request.round {
             connection
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO delivery VALUES (?1, ?2, 0, 0, NULL, NULL, 0, NULL, NULL)",
+                    "INSERT INTO delivery (seq, replay, state, attempts, marks) VALUES (?1, ?2, 0, 0, 0)
+                     ON CONFLICT (seq) DO UPDATE SET replay = ?2, state = 0, attempts = 0,
+                     first_attempt_at = NULL, next_at = NULL, marks = 0, error = NULL,
+                     settled_at = NULL",
                 )?
                 .execute((round.seq, round.replay))?;
             connection
@@ -103,7 +108,7 @@ pub(super) fn begin(connection: &Connection, requests: &[Request]) -> rusqlite::
     if dropped > 0 {
         tracing::info!(
             dropped,
-            "dropped replay requests: their events are not settled, or not kept any more"
+            "dropped replay requests: their events are not settled, erased, or not kept any more"
         );
     }
     Ok(())

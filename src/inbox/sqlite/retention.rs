@@ -1,5 +1,6 @@
 //! Retention: settled events leave by age and by size, in small steps between the batches.
 //!
+//! What is expected is kept beside the log, within a bound of its own, and takes no room from it.
 //! A pass walks the log from its oldest row on. Unsettled events never leave.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,6 +13,10 @@ use super::schema::{Meta, set_meta};
 /// How many rows a step looks at: at most a few milliseconds.
 const STEP_ROWS: i64 = 512;
 
+/// A step ends when what it lets go of has so many bytes: letting go overwrites it, and appends
+/// wait for that.
+const STEP_BYTES: i64 = 2 << 20;
+
 /// How many free pages a step gives back to the file system: 2 MiB.
 const STEP_PAGES: i64 = 64;
 
@@ -23,6 +28,8 @@ pub(super) struct Retention {
     ended_at: Option<DateTime<Utc>>,
     /// The oldest event of the duplicate window when the pass began.
     window_from: i64,
+    /// What is kept beside the log.
+    beside: i64,
     /// Whether this pass has said that the window is cut short.
     warned: bool,
 }
@@ -46,8 +53,10 @@ impl Retention {
         self.cursor == 0
     }
 
-    /// Begins a pass; `window_from` is the oldest event of the duplicate window.
-    pub(super) const fn begin(&mut self, window_from: i64) {
+    /// Begins a pass; `window_from` is the oldest event of the duplicate window, `beside` is how
+    /// many bytes of the file are not the log's.
+    pub(super) const fn begin(&mut self, window_from: i64, beside: i64) {
+        self.beside = beside;
         self.window_from = window_from;
         self.warned = false;
     }
@@ -61,10 +70,11 @@ impl Retention {
         last_seq: i64,
     ) -> rusqlite::Result<bool> {
         let rows = rows_after(connection, self.cursor)?;
-        let mut excess = excess_bytes(connection, options)?;
+        let mut excess = excess_bytes(connection, options)? - self.beside;
         let before = |days: u32| (now - TimeDelta::days(i64::from(days))).timestamp_micros();
         let (aged, dead_aged) = (before(options.retention_days), before(options.dead_letter_days));
         let mut leaving = Vec::new();
+        let (mut leaving_bytes, mut reached) = (0, None);
         let mut cuts_window = false;
         let mut pass_ends = rows.len() < usize::try_from(STEP_ROWS).unwrap_or(usize::MAX);
         for row in &rows {
@@ -80,7 +90,13 @@ impl Retention {
             if leaves {
                 leaving.push(row.seq);
                 cuts_window |= row.seq >= self.window_from && row.received_at >= aged;
-                excess -= body_bytes(connection, row.seq)?;
+                let bytes = body_bytes(connection, row.seq)?;
+                excess -= bytes;
+                leaving_bytes += bytes;
+            }
+            if leaving_bytes >= STEP_BYTES {
+                (reached, pass_ends) = (Some(row.seq), false);
+                break;
             }
         }
         delete(connection, &leaving, last_seq)?;
@@ -92,7 +108,7 @@ impl Retention {
             );
         }
         give_back(connection)?;
-        self.cursor = rows.last().map_or(0, |row| row.seq);
+        self.cursor = reached.or(rows.last().map(|row| row.seq)).unwrap_or(0);
         if pass_ends {
             self.cursor = 0;
             self.ended_at = Some(now);
@@ -128,7 +144,8 @@ fn excess_bytes(connection: &Connection, options: &Options) -> rusqlite::Result<
     Ok(used.saturating_sub(i64::try_from(options.retention_bytes).unwrap_or(i64::MAX)))
 }
 
-fn body_bytes(connection: &Connection, seq: i64) -> rusqlite::Result<i64> {
+/// Returns what the body of an event takes, with what goes with it.
+pub(super) fn body_bytes(connection: &Connection, seq: i64) -> rusqlite::Result<i64> {
     // Only the length in the row's header is read.
     connection
         .prepare_cached("SELECT coalesce(sum(length(body)), 0) + 512 FROM body WHERE seq = ?1")?
@@ -148,6 +165,8 @@ fn delete(connection: &Connection, seqs: &[i64], last_seq: i64) -> rusqlite::Res
             "DELETE FROM event WHERE seq = ?1",
             "DELETE FROM delivery WHERE seq = ?1",
             "DELETE FROM replay_request WHERE seq = ?1",
+            "DELETE FROM attempt WHERE seq = ?1",
+            "DELETE FROM repetition WHERE seq = ?1",
         ] {
             transaction.prepare_cached(statement)?.execute([seq])?;
         }
@@ -165,4 +184,36 @@ fn give_back(connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(&format!("PRAGMA incremental_vacuum({STEP_PAGES})"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::{Options, Retention};
+    use crate::inbox::sqlite::schema;
+
+    #[test]
+    fn a_step_ends_by_the_bytes_that_leave() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = schema::open_writer(&directory.path().join(schema::FILE)).unwrap();
+        for seq in 1..=5 {
+            file.execute("INSERT INTO body VALUES (?1, zeroblob(1048576))", [seq]).unwrap();
+            file.execute(
+                "INSERT INTO event SELECT ?1, x'', 'on_status', 's', 0, NULL, NULL, NULL, NULL, NULL,
+                 0, 0, NULL, NULL, NULL, NULL, NULL, x'', NULL, x'', 7, 1, NULL",
+                [seq],
+            )
+            .unwrap();
+        }
+        let kept = || -> i64 {
+            file.query_row("SELECT count(*) FROM body", [], |row| row.get(0)).unwrap()
+        };
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(365);
+        let (mut retention, options) = (Retention::default(), Options::new(directory.path()));
+        let mut step = || retention.step(&file, &options, now, 5).unwrap();
+        assert_eq!((step(), kept()), (true, 3));
+        assert_eq!((step(), kept()), (true, 1));
+        assert_eq!((step(), kept()), (false, 0));
+    }
 }

@@ -6,6 +6,7 @@ use super::tests::{open, options};
 use super::{Options, SqliteInbox};
 use crate::clock::Clock as _;
 use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, new_id};
+use crate::inbox::reader::audit::Audit;
 use crate::inbox::reader::replays::{Replay, request_replays};
 use crate::inbox::reader::selection::Filter;
 use crate::inbox::reader::{Progress, Reader, Totals};
@@ -63,10 +64,10 @@ async fn fill(inbox: &SqliteInbox, bench: &Bench, options: &Options) {
         bench.reject(sample(stamp, transaction)).await.unwrap();
     }
     bench.settle_down().await;
-    request_replays(&options.path, vec![5], bench.clock.now(), |_| {}).unwrap();
+    request_replays(&options.path, vec![5], &Audit::of_test(bench.clock.now()), |_| {}).unwrap();
     inbox.settle(bench.claim(1).await.remove(0), Settlement::Done);
     bench.settle_down().await;
-    request_replays(&options.path, vec![3], bench.clock.now(), |_| {}).unwrap();
+    request_replays(&options.path, vec![3], &Audit::of_test(bench.clock.now()), |_| {}).unwrap();
     bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
     next = 5;
     let mut append = async |transaction| {
@@ -131,10 +132,15 @@ async fn many_events_are_replayed_in_steps_and_in_their_order() {
     }
     // Backwards, and more than there are.
     let mut steps = Vec::new();
-    request_replays(&options.path, (1..=1500).rev().collect(), clock.now(), |step| {
-        let requested = step.iter().filter(|(_, replay)| *replay == Replay::Requested).count();
-        steps.push((step.len(), requested));
-    })
+    request_replays(
+        &options.path,
+        (1..=1500).rev().collect(),
+        &Audit::of_test(clock.now()),
+        |step| {
+            let requested = step.iter().filter(|(_, replay)| *replay == Replay::Requested).count();
+            steps.push((step.len(), requested));
+        },
+    )
     .unwrap();
     assert_eq!(steps, [(1024, 300), (476, 0)]);
     bench.wait_for(|inbox| inbox.depth().unsettled == 300).await;
@@ -155,7 +161,8 @@ async fn a_replay_leaves_half_of_the_room_to_what_comes_in() {
     for stamp in 1..=6 {
         bench.reject(Sample { stamp, message: None, ..SAMPLE }).await.unwrap();
     }
-    request_replays(&options.path, (1..=6).collect(), clock.now(), |_| {}).unwrap();
+    request_replays(&options.path, (1..=6).collect(), &Audit::of_test(clock.now()), |_| {})
+        .unwrap();
     bench.wait_for(|inbox| inbox.depth().unsettled == 4).await;
     for stamp in 7..=10 {
         bench.append(Sample { stamp, message: None, ..SAMPLE }).await.unwrap();

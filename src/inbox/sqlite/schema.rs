@@ -21,7 +21,7 @@ const APPLICATION_ID: i32 = 0x4252_4978;
 
 /// Each step takes a file from the version that is its index to the next; a step that was
 /// released is never changed.
-const STEPS: [&str; 2] = [include_str!("v1.sql"), include_str!("v2.sql")];
+const STEPS: [&str; 3] = [include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
 
 /// How long a statement waits for a lock of another process.
 pub(in crate::inbox) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,13 +61,23 @@ pub(in crate::inbox) fn open_reader(path: &Path) -> Result<Connection, OpenError
     open_beside(path, flags)
 }
 
-/// Opens the file beside the writer, to leave a request for it.
+/// Opens a copy of an inbox, which no process has; an older one is brought up by the writer.
 #[cfg(any(feature = "cli", test))]
+pub(in crate::inbox) fn open_backup(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(OpenError::sqlite)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(OpenError::sqlite)?;
+    if version_of(&connection)? == 0 { Err(OpenError::NoInbox) } else { Ok(connection) }
+}
+
+/// Opens the file beside the writer, to leave a request for it.
 pub(in crate::inbox) fn open_requester(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open_beside(path, flags)?;
     // A request is a promise to the operator: it is on the disk when the command ends.
     connection.pragma_update(None, "synchronous", "FULL").map_err(OpenError::sqlite)?;
+    // It is set for each connection: what a request takes the place of is overwritten, too.
+    connection.pragma_update(None, "secure_delete", "ON").map_err(OpenError::sqlite)?;
     Ok(connection)
 }
 
@@ -139,6 +149,10 @@ fn set_pragmas(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_size_limit", 2 * WAL_BYTES)?;
     // In KiB: the pages at the end of the tables are what is used; more memory gains nothing.
     connection.pragma_update(None, "cache_size", -16_384)?;
+    // What is erased, or leaves, is overwritten with zeros, so that neither the file nor a copy of
+    // it holds it. Inserts, and so the ACKs, pay nothing. Letting go of 20,000 events of 4 kB took
+    // 2.4 s for 1.9 s and wrote 192 MiB for 102, with a tenth more CPU.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     // Sorting in memory: nothing of a body is spilled to a directory that is not ours.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // The statements of a batch, of retention and of the refusals stay prepared.
@@ -158,13 +172,15 @@ fn migrate(connection: &Connection, version: usize) -> rusqlite::Result<()> {
 
 /// Names of the values in `meta`.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Meta {
+pub(in crate::inbox) enum Meta {
     /// 1 when the last process closed the inbox, 0 while one runs and after a crash.
     Clean,
     /// The greatest seq that was ever given, so that none is given twice after retention.
     LastSeq,
     /// Below it every first round is settled: a start looks no further back.
     LowWater,
+    /// 1 while the write-ahead log may hold what was erased.
+    TruncateDue,
 }
 
 impl Meta {
@@ -173,12 +189,13 @@ impl Meta {
             Meta::Clean => "clean",
             Meta::LastSeq => "last_seq",
             Meta::LowWater => "low_water",
+            Meta::TruncateDue => "truncate_due",
         }
     }
 }
 
 /// Returns a number of `meta`, 0 when it was never set.
-pub(super) fn meta(connection: &Connection, meta: Meta) -> rusqlite::Result<i64> {
+pub(in crate::inbox) fn meta(connection: &Connection, meta: Meta) -> rusqlite::Result<i64> {
     let value = connection
         .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
         .query_row([meta.name()], |row| row.get(0))
@@ -195,7 +212,7 @@ pub(super) fn set_meta(connection: &Connection, meta: Meta, value: i64) -> rusql
 }
 
 /// Returns the inbox's secret, drawn at the first open.
-pub(super) fn secret(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
+pub(in crate::inbox) fn secret(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
     let found = connection
         .query_row("SELECT value FROM meta WHERE name = 'secret'", [], |row| row.get(0))
         .optional()?;

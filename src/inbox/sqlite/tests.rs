@@ -339,6 +339,7 @@ pub(super) fn refusal(seller: &str, verified: bool, cause: &'static str) -> Refu
         cause,
         path: "/context".to_owned(),
         message: "no".to_owned(),
+        transaction_id: None,
         status: 200,
         body: bytes::Bytes::from_static(b"0123456789"),
         body_bytes: 10,

@@ -14,18 +14,22 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 use uuid::timestamp::context::ContextV7;
 
-use super::batch::{self, Decision, Ground};
+use super::batch::{self, Decision, Ground, Inserted};
+use super::erase::Erasing;
+use super::expecting::Written;
 use super::lanes::Pending;
 use super::lock::DirectoryLock;
 use super::mailbox::{Append, Batch, Wake};
+use super::notes::{Notes, Tally};
 use super::outcome::State;
 use super::replays::{self, Round};
 use super::retention::Retention;
 use super::schema::{self, Meta};
 use super::window::Window;
-use super::{Options, Shared, packs};
+use super::{Options, Shared, attempts, mailbox, packs};
 use crate::event::EventId;
 use crate::inbox::{Error, Receipt, Seq, Standing};
+use crate::metrics::{Answer, FromSeller};
 
 /// So many failures in a row end the writer.
 const FAILURES_LIMIT: u32 = 3;
@@ -50,6 +54,12 @@ pub(super) struct Writer {
     pub(super) low_water: i64,
     pub(super) ids: ContextV7,
     pub(super) retention: Retention,
+    pub(super) notes: Notes,
+    pub(super) erasing: Erasing,
+    /// Whether there is more to be erased now.
+    pub(super) erases: bool,
+    /// Whether more of what is beside the log is to leave now.
+    pub(super) lets_go: bool,
     pub(super) failures: u32,
     /// Replays whose commit failed, so that they may be on the disk or not.
     pub(super) unsure_replays: Vec<Round>,
@@ -102,30 +112,57 @@ impl Writer {
     }
 
     fn take_batch(&mut self, mut batch: Batch) -> Result<(), GivenUp> {
-        if batch.appends.is_empty() && batch.outcomes.is_empty() {
+        if batch.appends.is_empty() && batch.outcomes.is_empty() && batch.requests.is_empty() {
             // Nothing is written, so all that was asked for is durable already.
             answer_all(Vec::new(), batch.flushed);
             return Ok(());
         }
         let now = self.shared.clock.now();
         self.window.expire(now.timestamp_micros());
+        let began = Instant::now();
         match self.commit(&mut batch, now) {
             Ok(commit) => {
                 self.failures = 0;
+                self.measure(&batch, &commit, began);
                 self.publish(batch, &commit, now);
                 Ok(())
             }
             Err(error) => {
                 let answer = answer_for(&error);
                 let appends = batch.appends.len();
+                self.shared.metrics.inbox.commit_failed();
                 tracing::warn!(appends, error = %error, "a commit of the inbox failed");
-                self.shared.mailbox.requeue(batch.outcomes);
+                self.shared.mailbox.requeue(batch.outcomes, batch.attempts);
+                for request in batch.requests {
+                    request.fail(&answer);
+                }
                 for append in batch.appends {
                     // A caller that has gone needs no answer.
                     let _ = append.answer.send(Err(answer.clone()));
                 }
                 self.after_failure(&error)
             }
+        }
+    }
+
+    /// Measures a commit that began then, and counts what it holds.
+    fn measure(&self, batch: &Batch, commit: &Commit, began: Instant) {
+        let (metrics, durable) = (&self.shared.metrics, Instant::now());
+        metrics.inbox.committed(batch.appends.len(), durable - began);
+        for (append, decision) in batch.appends.iter().zip(&commit.decisions) {
+            metrics.inbox.appended_after(durable - append.queued);
+            let (seller, event) = (append.seller.as_str(), &append.event);
+            let answer = match decision {
+                Decision::New { .. } => {
+                    event.flags.iter().for_each(|flag| metrics.flagged(flag.as_str()));
+                    Answer::Ack
+                }
+                Decision::Duplicate { .. } | Decision::DuplicateInBatch { .. } => Answer::Duplicate,
+                Decision::NotTold => continue,
+            };
+            let verified = event.sender.is_some();
+            let kept_at = event.received_at.timestamp();
+            metrics.count_seller(FromSeller { seller, verified, answer }, Some(kept_at));
         }
     }
 
@@ -153,9 +190,12 @@ impl Writer {
             ids: &self.ids,
             now,
             last_seq: self.last_seq,
+            open: &self.shared.open,
         };
-        let decisions = batch::insert(&ground, &mut batch.appends)?;
+        let Inserted { decisions, met } = batch::insert(&ground, &mut batch.appends)?;
+        let expected = self.write_expectations(batch, &decisions, met)?;
         batch::write_outcomes(connection, &batch.outcomes)?;
+        attempts::write(connection, &batch.attempts)?;
         let packed_to = packs::write(connection, &self.window, self.packed_to)?;
         let reached = self.shared.lanes.low_water();
         let moves = reached >= self.low_water + LOW_WATER_STEP;
@@ -163,25 +203,28 @@ impl Writer {
             schema::set_meta(connection, Meta::LowWater, reached)?;
         }
         let low_water = if moves { reached } else { self.low_water };
-        Ok(Commit { decisions, packed_to, low_water })
+        Ok(Commit { decisions, expected, packed_to, low_water })
     }
 
     /// Lets everyone know of a commit: the window, then the lanes, then those who wait.
     fn publish(&mut self, batch: Batch, commit: &Commit, now: DateTime<Utc>) {
+        self.shared.publish_expectations(&commit.expected);
         self.packed_to = commit.packed_to;
         self.low_water = commit.low_water;
         let mut pending = Vec::new();
         let mut answers = Vec::with_capacity(batch.appends.len());
         let ids: Vec<EventId> = batch.appends.iter().map(|append| append.event.id).collect();
         for (append, decision) in batch.appends.into_iter().zip(&commit.decisions) {
+            self.note(&append, *decision, &commit.decisions, now);
             let receipt = match *decision {
                 Decision::New { seq } => {
                     self.last_seq = seq;
                     self.window.push(batch::entry(seq, &append), now.timestamp_micros());
-                    Receipt::New { id: append.event.id, seq: Seq(seq) }
+                    Some(Receipt::New { id: append.event.id, seq: Seq(seq) })
                 }
-                Decision::Duplicate { of } => Receipt::Duplicate { of },
-                Decision::DuplicateInBatch { of } => Receipt::Duplicate { of: ids[of] },
+                Decision::Duplicate { of, .. } => Some(Receipt::Duplicate { of }),
+                Decision::DuplicateInBatch { of } => Some(Receipt::Duplicate { of: ids[of] }),
+                Decision::NotTold => None,
             };
             let Append { event, record, prints, outlet, answer, .. } = append;
             if let (Decision::New { seq }, Standing::Pending) = (*decision, record.standing) {
@@ -202,7 +245,45 @@ impl Writer {
         }
         let spare = lanes.push(pending, self.last_seq, now);
         answer_all(answers, batch.flushed);
+        for (request, registered) in batch.requests.into_iter().zip(&commit.expected.requests) {
+            request.answer(registered.as_ref());
+        }
+        self.shared
+            .arrived
+            .send_if_modified(|seq| std::mem::replace(seq, self.last_seq) != self.last_seq);
         drop(spare);
+    }
+
+    /// Notes what came of whom.
+    fn note(
+        &mut self,
+        append: &Append,
+        decision: Decision,
+        of_batch: &[Decision],
+        now: DateTime<Utc>,
+    ) {
+        if append.silence_of.is_some() {
+            return;
+        }
+        let verified = append.event.sender.is_some();
+        let mut tally = Tally { verified, ..Tally::default() };
+        let original = match decision {
+            // Of a silence nothing is noted: see above.
+            Decision::New { .. } | Decision::NotTold => None,
+            Decision::Duplicate { seq, .. } => Some(seq),
+            Decision::DuplicateInBatch { of } => match of_batch[of] {
+                Decision::New { seq } | Decision::Duplicate { seq, .. } => Some(seq),
+                Decision::DuplicateInBatch { .. } | Decision::NotTold => None,
+            },
+        };
+        if let Some(seq) = original {
+            tally.duplicates = 1;
+            self.notes.repeat(seq, now);
+        } else {
+            tally.accepted = 1;
+            tally.oddities = append.event.oddities.len() as u64;
+        }
+        self.notes.tally(&append.seller, tally, now);
     }
 
     /// Decides what a failure means: go on, open the file again, or give up.
@@ -275,9 +356,11 @@ impl Writer {
     }
 
     /// Ends cleanly; a failure here only makes the next start more careful.
-    fn close(&self) {
+    fn close(&mut self) {
+        let now = self.shared.clock.now();
+        let noted = self.write_refusals().and_then(|()| self.write_notes(now));
         let connection = self.connection();
-        let closed = self.write_refusals().and_then(|()| {
+        let closed = noted.and_then(|()| {
             in_transaction(connection, || {
                 schema::set_meta(connection, Meta::LowWater, self.shared.lanes.low_water())?;
                 schema::set_meta(connection, Meta::Clean, 1)
@@ -293,14 +376,12 @@ impl Writer {
 #[derive(Debug)]
 struct Commit {
     decisions: Vec<Decision>,
+    expected: Written,
     packed_to: i64,
     low_water: i64,
 }
 
-fn answer_all(
-    answers: Vec<(oneshot::Sender<Result<Receipt, Error>>, Receipt)>,
-    flushed: Vec<oneshot::Sender<()>>,
-) {
+fn answer_all(answers: Vec<(mailbox::Answer, Option<Receipt>)>, flushed: Vec<oneshot::Sender<()>>) {
     for (answer, receipt) in answers {
         // A caller that has gone needs no answer: the record is kept all the same.
         let _ = answer.send(Ok(receipt));

@@ -80,6 +80,7 @@ impl Bench {
             buyer_rules: plan.buyer_rules,
             deadline: Duration::from_secs(20),
             rejected: plan.rejected,
+            metrics: Arc::default(),
         };
         Self { intake, inbox, clock, directory }
     }

@@ -43,6 +43,7 @@ async fn trusting() -> (MockRegistry, Trust) {
         negative: Duration::from_secs(30),
         subscribers: 100,
         lookups_per_minute: 120,
+        metrics: std::sync::Arc::default(),
     };
     let keys = Keys::open(Options { pinned: Vec::new(), registry: Some(options) }).unwrap();
     (registry, Trust::new(Demand::Required, WINDOW, keys))

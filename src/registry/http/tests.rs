@@ -26,6 +26,7 @@ fn options(url: impl Into<String>) -> RegistryOptions {
         negative: Duration::from_secs(30),
         subscribers: 10,
         lookups_per_minute: 120,
+        metrics: Arc::default(),
     }
 }
 

@@ -43,6 +43,7 @@ fn options(url: String) -> RegistryOptions {
         negative: Duration::from_secs(30),
         subscribers: 100,
         lookups_per_minute: 120,
+        metrics: Arc::default(),
     }
 }
 

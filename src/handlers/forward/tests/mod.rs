@@ -37,6 +37,7 @@ fn options(url: impl Into<String>) -> Options {
         ca_file: None,
         connect_timeout: Duration::from_secs(10),
         response_limit: 4_096,
+        sampling: crate::trace::Sampling::share(1.0),
     }
 }
 

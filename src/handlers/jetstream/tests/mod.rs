@@ -67,6 +67,7 @@ fn options(server: &str) -> Options {
         credentials_file: None,
         ca_file: None,
         ack_timeout: Duration::from_secs(5),
+        sampling: crate::trace::Sampling::share(1.0),
     }
 }
 

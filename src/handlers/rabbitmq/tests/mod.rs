@@ -226,6 +226,7 @@ fn options() -> Options {
         content: Content::Envelope,
         ca_file: None,
         confirm_timeout: Duration::from_secs(10),
+        sampling: crate::trace::Sampling::share(1.0),
     }
 }
 

@@ -89,6 +89,7 @@ impl Scene {
             content: Content::Envelope,
             ca_file: None,
             confirm_timeout: Duration::from_secs(10),
+            sampling: crate::trace::Sampling::share(1.0),
         }
     }
 

@@ -20,7 +20,7 @@ use super::Options;
 use super::low_water::LowWater;
 use super::outcome::{Outcome, Progress};
 use crate::event::OrderEvent;
-use crate::inbox::{Outlet, Settlement, Ticket};
+use crate::inbox::{Found, Outlet, Settlement, Ticket};
 
 /// An event that became pending.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(super) struct Settled {
     /// `None` for what could not be handed out.
     pub(super) event: Option<Box<OrderEvent>>,
     pub(super) settlement: Settlement,
+    /// What was found out about its event.
+    pub(super) found: Option<Found>,
 }
 
 /// How long a lane waits.
@@ -324,12 +326,12 @@ impl Lanes {
         now: DateTime<Utc>,
         write: impl FnOnce(i64, Outcome),
     ) {
-        let Settled { ticket, event, settlement } = settled;
+        let Settled { ticket, event, settlement, found } = settled;
         let seq = ticket.seq.0;
         let mut state = self.lock();
         let progress = state.progress.remove(&seq).unwrap_or_default();
         let attempts = event.as_ref().map_or(progress.attempts, |event| event.attempt);
-        let outcome = Outcome::of(progress, attempts, settlement, now);
+        let outcome = Outcome { found, ..Outcome::of(progress, attempts, settlement, now) };
         state.release_alone(seq);
         if let Some(progress) = outcome.progress() {
             state.progress.insert(seq, progress);
