@@ -212,13 +212,14 @@ async fn an_outage_is_told_once(broker: &mut impl Mortal) {
     let load = Load::start(child.address);
     load.some_are_acked().await;
     load.end().await;
-    wait_until("each lane has been tried a few times", async || {
+    // Five failures make it known as down, then it is probed after 1, 2 and 4 s.
+    wait_until("it is down and was probed three times", async || {
         let listed = output(directory.path(), &["events", "--json", "--limit", "10000"]);
         let attempts = |line: &str| {
             let event: serde_json::Value = serde_json::from_str(line).unwrap();
             event["attempts"].as_u64().unwrap()
         };
-        listed.lines().map(attempts).sum::<u64>() >= 12
+        listed.lines().map(attempts).sum::<u64>() >= 8
     })
     .await;
     broker.start().await;
