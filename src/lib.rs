@@ -57,6 +57,7 @@ mod clock;
 pub mod config;
 mod event;
 mod metrics;
+mod priority;
 mod rules;
 mod signature;
 

@@ -7,9 +7,12 @@
 //!   transaction. Whether it is sampled is made from the trace id.
 //! - A trace that a seller names is not believed: it is noted as a link.
 //! - A span holds ids, the action and how it ended; never a body, a name or an address.
-//! - At the default level of the log no span is made.
+//! - At the default level of the log no span is made but of what is sampled: whether that is so is
+//!   known before, and what is not exported costs a hash.
 
 use std::fmt;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
 use tracing::{Level, Span, field};
@@ -17,8 +20,11 @@ use tracing::{Level, Span, field};
 use crate::event::OrderEvent;
 use crate::words::Outside;
 
-/// The target of our spans, for filters.
+/// The target of spans that are sampled, for filters.
 pub(crate) const TARGET: &str = "beckn_receiver::trace";
+
+/// The target of the others: only a log that is talkative wants them.
+const UNSAMPLED: &str = "beckn_receiver::unsampled";
 
 /// The name of the span of a callback.
 pub(crate) const CALLBACK: &str = "callback";
@@ -147,57 +153,132 @@ pub(crate) fn parse(text: &str) -> Option<(TraceId, SpanId)> {
     Some((TraceId(trace), SpanId(span)))
 }
 
-/// Makes the span of a callback that comes now; it is filled in while it is served.
-pub(crate) fn callback() -> Span {
-    tracing::debug_span!(
-        target: TARGET,
-        CALLBACK,
-        action = field::Empty,
-        answer = field::Empty,
-        event.id = field::Empty,
-        transaction_id = field::Empty,
-        trace_id = field::Empty,
-        span_id = field::Empty,
-        link = field::Empty,
-    )
+/// Returns whether anybody takes our spans: those that are sampled, and the others.
+fn wanted() -> (bool, bool) {
+    let sampled = tracing::enabled!(target: TARGET, Level::DEBUG);
+    (sampled, tracing::enabled!(target: UNSAMPLED, Level::DEBUG))
 }
 
-/// Notes in the span of the callback that is served which transaction it belongs to.
-pub(crate) fn note_transaction(id: Option<&str>) {
-    if !tracing::enabled!(target: TARGET, Level::DEBUG) {
-        return;
-    }
-    if let Some(id) = id {
-        let span = Span::current();
-        span.record("transaction_id", field::display(Outside(id)));
-        span.record("trace_id", field::display(TraceId::of_transaction(id)));
-    }
+/// A callback that is served; its span is made when its transaction is known.
+#[derive(Debug)]
+pub(crate) struct Arriving<'a> {
+    began: Instant,
+    action: Option<&'static str>,
+    traceparent: Option<&'a str>,
+    sampling: Sampling,
+    span: OnceLock<Span>,
 }
 
-/// Notes in the span of a callback that it has become the event of this id.
-pub(crate) fn note_event(span: &Span, event_id: &str) {
-    span.record("event.id", event_id);
-    span.record("span_id", field::display(SpanId::of_callback(event_id)));
+impl<'a> Arriving<'a> {
+    /// A callback that has begun to come; `traceparent` is what its sender says of its own trace.
+    pub(crate) fn new(
+        sampling: Sampling,
+        began: Instant,
+        action: Option<&'static str>,
+        traceparent: Option<&'a str>,
+    ) -> Self {
+        Self { began, action, traceparent, sampling, span: OnceLock::new() }
+    }
+
+    /// Begins the span of this transaction, if anybody takes it.
+    pub(crate) fn belongs_to(&self, transaction: Option<&str>) -> Span {
+        self.span.get_or_init(|| self.make(transaction)).clone()
+    }
+
+    /// Notes how it was answered.
+    pub(crate) fn note_answer(&self, answer: &str) {
+        if let Some(span) = self.span.get() {
+            span.record("answer", answer);
+        }
+    }
+
+    /// Notes that it has become the event of this id.
+    pub(crate) fn note_event(&self, id: impl fmt::Display) {
+        if let Some(span) = self.taken() {
+            let id = id.to_string();
+            span.record("event.id", id.as_str());
+            span.record("span_id", field::display(SpanId::of_callback(&id)));
+        }
+    }
+
+    /// Notes that it is a repetition of the event of this id, whose span has the id made of it.
+    pub(crate) fn note_original(&self, id: impl fmt::Display) {
+        if let Some(span) = self.taken() {
+            span.record("event.id", field::display(id));
+        }
+    }
+
+    fn taken(&self) -> Option<&Span> {
+        self.span.get().filter(|span| !span.is_disabled())
+    }
+
+    fn make(&self, transaction: Option<&str>) -> Span {
+        let (sampled, unsampled) = wanted();
+        if !sampled && !unsampled {
+            return Span::none();
+        }
+        let trace = transaction.map(TraceId::of_transaction);
+        let takes = trace.is_some_and(|trace| self.sampling.takes(trace));
+        // What was done before it was known whose span it is: reading, verifying, parsing.
+        let before_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        macro_rules! span {
+            ($target:expr) => {
+                tracing::debug_span!(
+                    target: $target,
+                    CALLBACK,
+                    action = self.action,
+                    before_us,
+                    transaction_id = transaction.map(Outside).map(field::display),
+                    trace_id = trace.map(field::display),
+                    answer = field::Empty,
+                    event.id = field::Empty,
+                    span_id = field::Empty,
+                    link = field::Empty,
+                )
+            };
+        }
+        let span = match (takes, sampled, unsampled) {
+            (true, true, _) => span!(TARGET),
+            (false, _, true) => span!(UNSAMPLED),
+            _ => Span::none(),
+        };
+        // Written anew: behind what we know of, a later version may hold any text.
+        if let Some((trace, parent)) = self.traceparent.and_then(parse) {
+            span.record("link", format!("00-{trace}-{parent}-00"));
+        }
+        span
+    }
 }
 
 /// Makes the span of an attempt.
-pub(crate) fn delivery(handler: &str, event: &OrderEvent) -> Span {
-    if !tracing::enabled!(target: TARGET, Level::DEBUG) {
+pub(crate) fn delivery(handler: &str, event: &OrderEvent, sampling: Sampling) -> Span {
+    let (sampled, unsampled) = wanted();
+    if !sampled && !unsampled {
         return Span::none();
     }
-    let (id, transaction) = (event.id.to_string(), event.context.transaction_id.as_deref());
-    tracing::debug_span!(
-        target: TARGET,
-        DELIVERY,
-        handler = %Outside(handler),
-        attempt = event.attempt,
-        outcome = field::Empty,
-        event.id = %id,
-        transaction_id = %Outside(transaction.unwrap_or("")),
-        trace_id = %TraceId::of(event),
-        span_id = %SpanId::of_delivery(event),
-        parent_id = %SpanId::of_callback(&id),
-    )
+    let trace = TraceId::of(event);
+    macro_rules! span {
+        ($target:expr) => {{
+            let (id, transaction) = (event.id.to_string(), event.context.transaction_id.as_deref());
+            tracing::debug_span!(
+                target: $target,
+                DELIVERY,
+                handler = %Outside(handler),
+                attempt = event.attempt,
+                outcome = field::Empty,
+                event.id = %id,
+                transaction_id = %Outside(transaction.unwrap_or("")),
+                trace_id = %trace,
+                span_id = %SpanId::of_delivery(event),
+                parent_id = %SpanId::of_callback(&id),
+            )
+        }};
+    }
+    match (sampling.takes(trace), sampled, unsampled) {
+        (true, true, _) => span!(TARGET),
+        (false, _, true) => span!(UNSAMPLED),
+        _ => Span::none(),
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("config", 1),
     ("event", 1),
     ("metrics", 1),
+    ("priority", 1),
     ("rules", 1),
     ("signature", 1),
     ("handler", 2),

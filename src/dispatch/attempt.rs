@@ -50,7 +50,7 @@ pub(super) enum Ended {
 /// Dropped before its end, it drops the claim, which hands the event back.
 pub(super) async fn attempt(desk: Arc<Desk>, mut claim: Claim) -> Ended {
     desk.states.judge(&mut claim);
-    let span = trace::delivery(&desk.callee.name, claim.event());
+    let span = trace::delivery(&desk.callee.name, claim.event(), desk.options.sampling);
     attempt_within(desk, claim, &span).instrument(span.clone()).await
 }
 

@@ -34,6 +34,7 @@ use crate::handler::ErasedHandler;
 use crate::inbox::{Inbox, Outlet};
 use crate::metrics::{Metrics, OfHandler};
 use crate::retry::Policy;
+use crate::trace::Sampling;
 
 /// A handler, and how it is called.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ pub(crate) struct Callee {
 pub(crate) struct Options {
     /// How long an attempt may take before it counts as failed.
     pub(crate) attempt_timeout: Duration,
+    /// Which traces are sampled.
+    pub(crate) sampling: Sampling,
     /// How long [`Dispatcher::shutdown`] waits for attempts.
     pub(crate) drain_timeout: Duration,
     /// When a failed attempt is repeated.

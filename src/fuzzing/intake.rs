@@ -24,6 +24,7 @@ use crate::intake::{Intake, Rejected};
 use crate::registry::{self, Keys};
 use crate::rules::Rules;
 use crate::signature::{self, Authorization, PrivateKey, PublicKey, Window};
+use crate::trace::Sampling;
 use crate::words::{KeyId, PinnedKey, Profile, SubscriberId};
 
 /// The seller whose key is pinned.
@@ -154,6 +155,7 @@ fn desk(plan: &Plan, seller: &PrivateKey, inbox: Arc<Memory>, now: DateTime<Utc>
         nack_status: StatusCode::OK,
         retry_after: 1,
         challenge: HeaderValue::from_static("Signature"),
+        sampling: Sampling::share(0.0),
     };
     Desk::new(intake, Arc::new(Still(now)), options)
 }

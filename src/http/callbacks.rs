@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::{Instrument as _, Span};
 
 use super::{body, noted};
 use crate::beckn::action::Action;
@@ -28,9 +28,9 @@ use crate::beckn::answer::{self, Code, ErrorType, INTERNAL_ERROR, INVALID_RESPON
 use crate::clock::Clock;
 use crate::inbox::{self, Receipt, Refusal};
 use crate::intake::trust::Presented;
-use crate::intake::{Intake, Refused, Rejection};
+use crate::intake::{Intake, Posted, Refused, Rejection};
 use crate::metrics::{Answer, FromSeller, Metrics};
-use crate::trace;
+use crate::trace::{Arriving, Sampling};
 use crate::words::{Chain, Seldom};
 
 /// How callbacks are taken and answered.
@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) retry_after: u64,
     /// What a 401 asks for: a signature, in the `WWW-Authenticate` header.
     pub(crate) challenge: HeaderValue,
+    /// Which traces are sampled.
+    pub(crate) sampling: Sampling,
 }
 
 /// What a request is served with.
@@ -167,17 +169,11 @@ fn guarded(router: Router, retry_after: u64, metrics: Arc<Metrics>) -> Router {
 }
 
 async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    let span = trace::callback();
-    answer_within(&desk, request, &span).instrument(span.clone()).await
-}
-
-/// Serves a request; what is learnt of it is noted in the span.
-async fn answer_within(desk: &Desk, request: Request, span: &Span) -> Response {
     let began = Instant::now();
     let (parts, mut body) = request.into_parts();
     let route = last_segment(parts.uri.path());
-    noted::note_request(span, route, &parts.headers);
-    let taken = serve(desk, parts.method, parts.uri.path(), &parts.headers, &mut body);
+    let arriving = noted::arriving(desk.options.sampling, began, route, &parts.headers);
+    let taken = serve(&desk, &parts, &mut body, &arriving);
     let outcome = tokio::time::timeout(desk.options.request_timeout, taken).await;
     match outcome.unwrap_or(Err(Trouble::Late)) {
         Ok((action, receipt)) => {
@@ -187,7 +183,7 @@ async fn answer_within(desk: &Desk, request: Request, span: &Span) -> Response {
             };
             desk.metrics().answered(Some(action), answer);
             desk.metrics().acked_after(began.elapsed());
-            noted::note_receipt(span, answer, receipt);
+            noted::note_receipt(&arriving, answer, receipt);
             acknowledgement(StatusCode::OK, Bytes::from_static(answer::ACK.as_bytes()))
         }
         Err(trouble) => {
@@ -198,9 +194,9 @@ async fn answer_within(desk: &Desk, request: Request, span: &Span) -> Response {
             let (status, nack) = answer(&trouble, desk.options.nack_status);
             tracing::debug!(status = status.as_u16(), code = nack.code, "refused a callback");
             noted::count(desk.metrics(), route, &trouble);
-            span.record("answer", noted::answer(&trouble).as_str());
+            arriving.note_answer(noted::answer(&trouble).as_str());
             let response = respond(status, &nack, &trouble, &desk.options);
-            keep_refusal(desk, route, status, nack, trouble);
+            keep_refusal(&desk, route, status, nack, trouble);
             response
         }
     }
@@ -208,12 +204,12 @@ async fn answer_within(desk: &Desk, request: Request, span: &Span) -> Response {
 
 async fn serve(
     desk: &Desk,
-    method: Method,
-    path: &str,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: &mut Body,
+    arriving: &Arriving<'_>,
 ) -> Result<(Action, Receipt), Trouble> {
-    let action = route(&desk.options, path).ok_or(Trouble::UnknownPath)?;
+    let Parts { method, uri, headers, .. } = parts;
+    let action = route(&desk.options, uri.path()).ok_or(Trouble::UnknownPath)?;
     if method != Method::POST {
         return Err(Trouble::Method(action));
     }
@@ -224,11 +220,9 @@ async fn serve(
     let _place = desk.requests.try_acquire().map_err(|_full| Trouble::TooManyRequests)?;
     let (bytes, _room) =
         body::read(body, desk.options.body_limit, &desk.bytes).await.map_err(Trouble::Body)?;
-    let receipt = desk
-        .intake
-        .accept(action, presented(headers), bytes, desk.clock.now())
-        .await
-        .map_err(Trouble::Rejected)?;
+    let (presented, now) = (presented(headers), desk.clock.now());
+    let posted = Posted { action, presented, body: bytes, now };
+    let receipt = desk.intake.accept(posted, arriving).await.map_err(Trouble::Rejected)?;
     tracing::debug!(action = action.as_str(), receipt = ?receipt, "accepted a callback");
     Ok((action, receipt))
 }

@@ -1,7 +1,8 @@
 //! What is counted of a callback, and noted in its span.
 
+use std::time::Instant;
+
 use axum::http::HeaderMap;
-use tracing::Span;
 
 use super::body;
 use super::callbacks::Trouble;
@@ -9,7 +10,7 @@ use crate::beckn::action::Action;
 use crate::inbox::{self, Receipt};
 use crate::intake::Rejection;
 use crate::metrics::{Answer, Busy, Metrics};
-use crate::trace;
+use crate::trace::{Arriving, Sampling};
 
 /// Counts an answer that is no ACK.
 pub(super) fn count(metrics: &Metrics, route: &str, trouble: &Trouble) {
@@ -19,33 +20,24 @@ pub(super) fn count(metrics: &Metrics, route: &str, trouble: &Trouble) {
     }
 }
 
-/// Notes which callback it is, and the trace that the seller says it belongs to.
-pub(super) fn note_request(span: &Span, route: &str, headers: &HeaderMap) {
-    if span.is_disabled() {
-        return;
-    }
-    if let Some(action) = Action::from_name(route) {
-        span.record("action", action.as_str());
-    }
-    let link = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    if let Some((trace, parent)) = link.and_then(trace::parse) {
-        // Written anew: behind what we know of, a later version may hold any text.
-        span.record("link", format!("00-{trace}-{parent}-00"));
-    }
+/// Returns what will be noted in the span of a callback that comes now.
+pub(super) fn arriving<'a>(
+    sampling: Sampling,
+    began: Instant,
+    route: &str,
+    headers: &'a HeaderMap,
+) -> Arriving<'a> {
+    let action = Action::from_name(route).map(Action::as_str);
+    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    Arriving::new(sampling, began, action, traceparent)
 }
 
 /// Notes what became of it.
-pub(super) fn note_receipt(span: &Span, answer: Answer, receipt: Receipt) {
-    if span.is_disabled() {
-        return;
-    }
-    span.record("answer", answer.as_str());
+pub(super) fn note_receipt(arriving: &Arriving<'_>, answer: Answer, receipt: Receipt) {
+    arriving.note_answer(answer.as_str());
     match receipt {
-        Receipt::New { id, .. } => trace::note_event(span, &id.to_string()),
-        // The span of the original has the id that is made of this.
-        Receipt::Duplicate { of } => {
-            span.record("event.id", of.to_string());
-        }
+        Receipt::New { id, .. } => arriving.note_event(id),
+        Receipt::Duplicate { of } => arriving.note_original(of),
     }
 }
 

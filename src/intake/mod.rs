@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 
 use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
@@ -24,7 +25,7 @@ use crate::event::{Flag, OrderEvent};
 use crate::inbox::{self, Inbox, Receipt, Record, Standing};
 use crate::metrics::Metrics;
 use crate::rules::{self, Findings, Rules};
-use crate::trace;
+use crate::trace::Arriving;
 use crate::words::{Sender, Violation};
 
 pub(crate) use refused::Refused;
@@ -74,7 +75,8 @@ pub(crate) enum Rejection {
 }
 
 impl Intake {
-    /// Takes one callback in: when this returns a receipt, the callback is durable.
+    /// Takes one callback in: when this returns a receipt, the callback is durable. Its span begins
+    /// when its transaction is known.
     ///
     /// # Errors
     /// Its signature is not good, a rule refuses it, or the inbox cannot keep it.
@@ -83,11 +85,10 @@ impl Intake {
     /// Dropped, it has kept the callback or it has not; see the inbox's contract.
     pub(crate) async fn accept(
         &self,
-        action: Action,
-        presented: Presented<'_>,
-        body: Bytes,
-        now: DateTime<Utc>,
+        posted: Posted<'_>,
+        arriving: &Arriving<'_>,
     ) -> Result<Receipt, Rejection> {
+        let Posted { action, presented, body, now } = posted;
         let sender = match self.trust.verify(presented, &body, now).await {
             Ok(sender) => sender,
             Err(distrust) => return Err(turned_back(distrust, body)),
@@ -106,13 +107,13 @@ impl Intake {
         {
             return Err(turned_back(distrust, arrival.body));
         }
-        self.judge(arrival, callback).await
+        let span = arriving.belongs_to(callback.context.transaction_id.as_deref());
+        self.judge(arrival, callback).instrument(span).await
     }
 
     /// Checks the rules, ours and then the buyer's, and keeps what they let through.
     async fn judge(&self, arrival: Arrival, callback: Callback) -> Result<Receipt, Rejection> {
         let Arrival { action, now, .. } = arrival;
-        trace::note_transaction(callback.context.transaction_id.as_deref());
         let findings = self.rules.check(action, &callback, now);
         let origin = Origin::of(arrival.sender.as_ref(), &callback);
         let mut refused = refused::by_ours(&findings, origin);
@@ -202,6 +203,16 @@ impl Intake {
         }
         (None, skipped)
     }
+}
+
+/// What was posted.
+#[derive(Debug)]
+pub(crate) struct Posted<'a> {
+    pub(crate) action: Action,
+    /// What it brings to say who it is from.
+    pub(crate) presented: Presented<'a>,
+    pub(crate) body: Bytes,
+    pub(crate) now: DateTime<Utc>,
 }
 
 /// A callback that came from someone who may post.

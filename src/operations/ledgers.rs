@@ -1,23 +1,37 @@
 //! A few ledgers for a server: each look has one for itself, on a thread that may block.
+//!
+//! # Constraints
+//! - What looks gives way to what answers sellers: a look has a thread of its own kind
+//!   ([`priority`]). With free cores that costs nothing; without, a page comes later, and not an ACK.
+//! - What writes does not give way, nor what somebody waits for who holds a callback up: who holds
+//!   the inbox's write lock and does not run stops the ACKs.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Ledger;
 use crate::inbox::reader;
+use crate::priority;
 
-/// So many looks at a time: more would only wait for the same disk and the same cores, which the
-/// ACKs need.
+/// So many looks at a time, and so many of what does not give way: more would only wait for the
+/// same disk and the same cores, which the ACKs need.
 const AT_A_TIME: usize = 2;
+
+/// What a thread does with the ledger that it keeps.
+type Job = Box<dyn FnOnce(&mut Option<Ledger>) + Send>;
 
 /// Opens ledgers when they are needed and keeps them.
 #[derive(Debug)]
 pub(crate) struct Ledgers {
     directory: PathBuf,
+    /// Threads that give way and have nothing to do; each ends when its sender is dropped.
+    threads: Mutex<Vec<Sender<Job>>>,
+    looks: Arc<Semaphore>,
     idle: Mutex<Vec<Ledger>>,
-    places: Arc<Semaphore>,
+    at_once: Arc<Semaphore>,
 }
 
 impl Ledgers {
@@ -25,12 +39,14 @@ impl Ledgers {
     pub(crate) fn new(directory: PathBuf) -> Arc<Self> {
         Arc::new(Self {
             directory,
+            threads: Mutex::default(),
+            looks: Arc::new(Semaphore::new(AT_A_TIME)),
             idle: Mutex::default(),
-            places: Arc::new(Semaphore::new(AT_A_TIME)),
+            at_once: Arc::new(Semaphore::new(AT_A_TIME)),
         })
     }
 
-    /// Looks into the inbox; waits for its turn.
+    /// Looks into the inbox, when nothing else needs the cores; waits for its turn.
     ///
     /// # Cancel safety
     /// Dropped, a look that has begun ends by itself; it is bounded.
@@ -38,29 +54,89 @@ impl Ledgers {
         self: &Arc<Self>,
         look: impl FnOnce(&Ledger) -> Result<T, reader::Error> + Send + 'static,
     ) -> Result<T, reader::Error> {
-        let ledgers = Arc::clone(self);
-        let places = Arc::clone(&self.places);
-        let place = places.acquire_owned().await.expect("it is never closed");
-        let looked = tokio::task::spawn_blocking(move || {
+        let place = turn(&self.looks).await;
+        let idle = locked(&self.threads).pop();
+        let Some(thread) = idle.or_else(start) else {
+            return self.at_once(look).await;
+        };
+        let (tell, told) = oneshot::channel();
+        let (ledgers, back) = (Arc::clone(self), thread.clone());
+        let job: Job = Box::new(move |kept| {
+            // Nobody is told who has hung up.
+            let _ = tell.send(ledgers.use_one(kept, look));
+            locked(&ledgers.threads).push(back);
             // Held by the look, not by who waits for it: a client that hangs up frees no place
             // while its walk through the log goes on.
-            let _place = place;
-            let ledger = match ledgers.idle().pop() {
-                Some(ledger) => ledger,
-                None => Ledger::open(&ledgers.directory)?,
-            };
-            let seen = look(&ledger)?;
-            // After an error the next look begins with a new connection.
-            ledgers.idle().push(ledger);
-            Ok(seen)
+            drop(place);
         });
-        looked.await.expect("a look does not panic and is not aborted")
+        // A thread that has ended drops the job, and with it who would tell.
+        let _ = thread.send(job);
+        told.await.expect("a look does not panic")
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Ledger>> {
-        // Only a list is touched under it; it is whole after any panic.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads or writes for somebody who cannot wait until the cores are free; waits for its turn.
+    ///
+    /// # Cancel safety
+    /// As [`look`](Self::look).
+    pub(crate) async fn at_once<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Ledger) -> Result<T, reader::Error> + Send + 'static,
+    ) -> Result<T, reader::Error> {
+        let place = turn(&self.at_once).await;
+        let ledgers = Arc::clone(self);
+        let acted = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let mut kept = locked(&ledgers.idle).pop();
+            let acted = ledgers.use_one(&mut kept, act);
+            locked(&ledgers.idle).extend(kept);
+            acted
+        });
+        acted.await.expect("it does not panic and is not aborted")
     }
+
+    /// Uses the ledger that is kept, or a new one; after an error the next use begins with a new
+    /// connection.
+    fn use_one<T>(
+        &self,
+        kept: &mut Option<Ledger>,
+        act: impl FnOnce(&Ledger) -> Result<T, reader::Error>,
+    ) -> Result<T, reader::Error> {
+        let ledger = match kept.take() {
+            Some(ledger) => ledger,
+            None => Ledger::open(&self.directory)?,
+        };
+        let done = act(&ledger)?;
+        *kept = Some(ledger);
+        Ok(done)
+    }
+}
+
+async fn turn(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(places).acquire_owned().await.expect("it is never closed")
+}
+
+/// Starts a thread that gives way; `None` where there can be no more threads.
+fn start() -> Option<Sender<Job>> {
+    let (sender, jobs) = channel::<Job>();
+    let run = move || {
+        priority::yield_to_others();
+        let mut kept = None;
+        while let Ok(job) = jobs.recv() {
+            job(&mut kept);
+        }
+    };
+    match std::thread::Builder::new().name("ledger".to_owned()).spawn(run) {
+        Ok(_detached) => Some(sender),
+        Err(error) => {
+            tracing::warn!(%error, "no thread for a look; it does not give way");
+            None
+        }
+    }
+}
+
+fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    // Only a list is touched under it; it is whole after any panic.
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use reqwest::redirect;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{OpenError, Options};
+use crate::priority;
 use crate::registry::tls::{self, TlsError};
 use crate::registry::url;
 
@@ -65,6 +66,8 @@ impl Client {
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        // It is the exporter's own thread, which encodes all that follows, too.
+        priority::yield_to_others();
         self.runtime.block_on(self.post(request))
     }
 }

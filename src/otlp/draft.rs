@@ -1,7 +1,7 @@
 //! A span while it is open, and what is exported of it.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
     Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use tracing::field::{Field, Visit};
 use uuid::Uuid;
 
-use crate::trace::{self, CALLBACK, Sampling};
+use crate::trace::{self, CALLBACK};
 
 /// A span that is open.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl Draft {
         }
     }
 
-    /// Ends it now; `None` for one whose trace is not sampled, or that belongs to no transaction.
-    pub(super) fn finish(self, name: &'static str, sampling: Sampling) -> Option<SpanData> {
-        let trace = self.trace.filter(|trace| sampling.takes(*trace))?;
+    /// Ends it now; `None` for one that belongs to no trace.
+    pub(super) fn finish(self, name: &'static str) -> Option<SpanData> {
+        let trace = self.trace?;
         let trace_id = TraceId::from_bytes(trace.0.to_be_bytes());
         let context = |trace_id, span_id, is_remote| {
             SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, is_remote, TraceState::NONE)
@@ -103,6 +103,10 @@ impl Visit for Draft {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "before_us" {
+            let earlier = self.began.checked_sub(Duration::from_micros(value));
+            self.began = earlier.unwrap_or(self.began);
+        }
         self.set(field.name(), i64::try_from(value).unwrap_or(i64::MAX));
     }
 

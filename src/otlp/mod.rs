@@ -1,10 +1,10 @@
 //! Exports the spans of `trace` to a collector, by OTLP over HTTP.
 //!
 //! # Constraints
-//! - Our spans only, and only those of traces that are sampled; ids are those of `trace`, so what is
-//!   exported and what `traceparent` says to others is the same trace.
+//! - Our spans only, and only those of traces that are sampled, which `trace` has decided; ids are
+//!   those of `trace`, so what is exported and what `traceparent` says to others is the same trace.
 //! - Nothing waits for the collector: spans wait in a queue with a bound, behind which they are
-//!   dropped, and one thread of the exporter's own sends them.
+//!   dropped, and one thread of the exporter's own sends them, when no other has work to do.
 //!
 //! # Why a layer of ours
 //! A general bridge from `tracing` gives a trace an id of its own when a span begins. Ours is known
@@ -36,7 +36,7 @@ use self::draft::Draft;
 use crate::config::Trace;
 use crate::registry::tls::TlsError;
 use crate::registry::url::BadUrl;
-use crate::trace::{Sampling, TARGET};
+use crate::trace::TARGET;
 
 /// How long spans wait for company.
 const COMPANY: Duration = Duration::from_secs(2);
@@ -70,7 +70,6 @@ struct Options {
 #[derive(Debug, Clone)]
 pub(crate) struct Spans {
     processor: Arc<BatchSpanProcessor>,
-    sampling: Sampling,
 }
 
 impl Spans {
@@ -107,8 +106,7 @@ impl Spans {
             .with_attribute(version)
             .build();
         processor.set_resource(&resource);
-        let sampling = Sampling::share(trace.sample_ratio);
-        Ok(Some(Self { processor: Arc::new(processor), sampling }))
+        Ok(Some(Self { processor: Arc::new(processor) }))
     }
 
     /// Sends what waits; waits for it, within the exporter's time-out.
@@ -153,7 +151,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_close(&self, id: Id, ctx: Context<'_, S>) {
         let Some(span) = ctx.span(&id) else { return };
         let Some(draft) = span.extensions_mut().remove::<Draft>() else { return };
-        if let Some(data) = draft.finish(span.name(), self.sampling) {
+        if let Some(data) = draft.finish(span.name()) {
             self.processor.on_end(data);
         }
     }

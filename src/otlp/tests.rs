@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
@@ -12,7 +12,7 @@ use super::{OpenError, Spans};
 use crate::beckn::action::Action;
 use crate::config::Config;
 use crate::event::OrderEvent;
-use crate::trace::{self, SpanId, TraceId};
+use crate::trace::{self, Arriving, Sampling, SpanId, TraceId};
 
 /// Takes requests, answers 200 and hands their bodies over.
 fn collector() -> (String, Receiver<Vec<u8>>) {
@@ -55,24 +55,23 @@ fn take(mut stream: TcpStream) -> Option<Vec<u8>> {
     }
 }
 
-fn open(endpoint: &str, sample_ratio: f64) -> Result<Option<Spans>, OpenError> {
+fn open(endpoint: &str) -> Result<Option<Spans>, OpenError> {
     let mut config = Config::default();
     endpoint.clone_into(&mut config.trace.endpoint);
-    config.trace.sample_ratio = sample_ratio;
     Spans::open(&config.trace)
 }
 
-/// Serves a callback of a transaction and delivers its event.
-fn live(transaction: &str) -> OrderEvent {
+/// Serves a callback of a transaction and delivers its event, when so many traces are sampled.
+fn live(transaction: &str, sample_ratio: f64) -> OrderEvent {
+    let sampling = Sampling::share(sample_ratio);
     let body = format!(r#"{{"context":{{"transaction_id":"{transaction}"}}}}"#);
     let event = OrderEvent::parse(Action::OnStatus, body).unwrap();
-    let span = trace::callback();
-    span.record("action", "on_status");
-    span.in_scope(|| trace::note_transaction(Some(transaction)));
-    span.record("link", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-    trace::note_event(&span, &event.id.to_string());
-    span.record("answer", "ack");
-    let delivery = trace::delivery("app", &event);
+    let link = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let arriving = Arriving::new(sampling, Instant::now(), Some("on_status"), link);
+    drop(arriving.belongs_to(Some(transaction)));
+    arriving.note_answer("ack");
+    arriving.note_event(event.id);
+    let delivery = trace::delivery("app", &event, sampling);
     delivery.record("outcome", "retry");
     event
 }
@@ -88,14 +87,14 @@ fn times(body: &[u8], part: &[u8]) -> usize {
 #[test]
 fn a_callback_and_its_delivery_are_spans_of_the_transactions_trace() {
     let (endpoint, bodies) = collector();
-    let spans = open(&endpoint, 1.0).unwrap().unwrap();
+    let spans = open(&endpoint).unwrap().unwrap();
     let log = Registry::default().with(
         spans.clone().with_filter(
             tracing_subscriber::filter::Targets::new()
                 .with_target(trace::TARGET, tracing::Level::DEBUG),
         ),
     );
-    let event = tracing::subscriber::with_default(log, || live("T-1"));
+    let event = tracing::subscriber::with_default(log, || live("T-1", 1.0));
     spans.flush();
     let body = bodies.recv_timeout(Duration::from_secs(30)).unwrap();
     let trace = TraceId::of(&event).0.to_be_bytes();
@@ -113,30 +112,30 @@ fn a_callback_and_its_delivery_are_spans_of_the_transactions_trace() {
 #[test]
 fn a_trace_that_is_not_sampled_is_not_exported() {
     let (endpoint, bodies) = collector();
-    let spans = open(&endpoint, 0.0).unwrap().unwrap();
+    let spans = open(&endpoint).unwrap().unwrap();
     let log = Registry::default().with(spans.clone());
-    tracing::subscriber::with_default(log, || live("T-1"));
+    tracing::subscriber::with_default(log, || live("T-1", 0.0));
     spans.flush();
     assert!(bodies.try_recv().is_err());
 }
 
 #[test]
 fn an_endpoint_is_looked_at_when_it_is_opened_and_never_shown() {
-    assert!(open("", 1.0).unwrap().is_none());
-    let error = open("http://user:hush@collector/", 1.0).unwrap_err();
+    assert!(open("").unwrap().is_none());
+    let error = open("http://user:hush@collector/").unwrap_err();
     let text = crate::words::Chain(&error).to_string();
     assert!(!text.contains("hush"), "{text}");
-    assert!(matches!(open("nowhere", 1.0), Err(OpenError::Url(_))));
+    assert!(matches!(open("nowhere"), Err(OpenError::Url(_))));
 }
 
 #[test]
 fn a_collector_that_is_away_holds_nothing_up() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let spans = open(&format!("http://{free}/"), 1.0).unwrap().unwrap();
+    let spans = open(&format!("http://{free}/")).unwrap().unwrap();
     let log = Registry::default().with(spans);
     tracing::subscriber::with_default(log, || {
         for number in 0..10_000 {
-            live(&format!("T-{number}"));
+            live(&format!("T-{number}"), 1.0);
         }
     });
 }

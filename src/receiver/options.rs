@@ -15,6 +15,7 @@ use crate::metrics::{Labels, Metrics};
 use crate::retry::Policy;
 use crate::rules;
 use crate::signature::{COVERED, Window};
+use crate::trace::Sampling;
 use crate::words::SubscriberId;
 
 /// Makes the metrics, with the values of their labels.
@@ -43,6 +44,7 @@ pub(super) fn callback_options(config: &Config) -> callbacks::Options {
         in_flight_bytes: config.http.in_flight_bytes,
         in_flight_requests: config.http.in_flight_requests,
         request_timeout: config.http.request_timeout,
+        sampling: Sampling::share(config.trace.sample_ratio),
         nack_status: StatusCode::from_u16(config.answer.nack_status)
             .expect("the settings allow only statuses"),
         retry_after: config.http.retry_after_s,
@@ -79,6 +81,7 @@ pub(super) fn dispatch_options(config: &Config) -> dispatch::Options {
     let dispatch = &config.dispatch;
     dispatch::Options {
         attempt_timeout: dispatch.attempt_timeout,
+        sampling: Sampling::share(config.trace.sample_ratio),
         drain_timeout: dispatch.drain_timeout,
         retry: Policy {
             initial: dispatch.retry_initial,

@@ -192,8 +192,8 @@ async fn hostile_callbacks_are_shown_as_text_on_every_page() {
         let (_, rest) = list.split_once(&format!("/console/{room}/")).unwrap();
         pages.push(format!("/console/{room}/{}", rest.split('"').next().unwrap()));
     }
-    wait_until("the refusal is kept", async || {
-        page(&receiver, "/console/refusals").await.body.contains("data-open")
+    wait_until("both refusals are kept", async || {
+        page(&receiver, "/console/refusals").await.body.matches("data-open").count() == 2
     })
     .await;
     pages.push("/console/refusals".to_owned());

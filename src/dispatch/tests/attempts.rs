@@ -74,6 +74,7 @@ async fn settled(end: End, retry: Policy) -> (Summary, chrono::DateTime<chrono::
         clock: Arc::<ManualClock>::clone(&clock),
         options: Options {
             attempt_timeout: Duration::from_secs(2),
+            sampling: crate::trace::Sampling::share(1.0),
             drain_timeout: Duration::ZERO,
             retry,
         },

@@ -38,6 +38,7 @@ impl OrderEventHandler for Picky {
 fn start(inbox: &Arc<SqliteInbox>, clock: &Arc<ManualClock>, callee: Callee) -> Dispatcher {
     let options = Options {
         attempt_timeout: Duration::from_secs(30),
+        sampling: crate::trace::Sampling::share(1.0),
         drain_timeout: Duration::from_secs(1),
         retry: Policy { attempts: 20, ..POLICY },
     };

@@ -200,6 +200,7 @@ impl Model {
         };
         let options = Options {
             attempt_timeout: Duration::from_secs(2),
+            sampling: crate::trace::Sampling::share(1.0),
             drain_timeout: Duration::from_millis(5),
             retry: POLICY,
         };

@@ -49,6 +49,7 @@ impl Life {
         let notes = Arc::<Notes>::default();
         let options = Options {
             attempt_timeout: Duration::from_secs(30),
+            sampling: crate::trace::Sampling::share(1.0),
             drain_timeout: Duration::from_secs(5),
             retry: POLICY,
         };

@@ -381,6 +381,19 @@ fn existing(directory: &Path) -> Result<std::path::PathBuf, Error> {
 }
 
 fn summaries(connection: &Connection, seqs: Vec<i64>) -> rusqlite::Result<Vec<Summary>> {
+    // What follows event for event, as it does in a list that leaves nothing out, is read in one.
+    if let (Some(first), Some(last)) = (seqs.first(), seqs.last())
+        && first.abs_diff(*last) + 1 == seqs.len() as u64
+    {
+        let direction = if first <= last { "ASC" } else { "DESC" };
+        return connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS}, {PROGRESS} {FROM} WHERE e.seq BETWEEN ?1 AND ?2
+                 ORDER BY e.seq {direction}"
+            ))?
+            .query_map([first.min(last), first.max(last)], summary)?
+            .collect();
+    }
     let mut one = connection
         .prepare_cached(&format!("SELECT {COLUMNS}, {PROGRESS} {FROM} WHERE e.seq = ?1"))?;
     seqs.into_iter().map(|seq| one.query_row([seq], summary)).collect()

@@ -9,14 +9,14 @@ mod trust;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tempfile::TempDir;
 
 use super::trust::{Demand, Presented, Trust};
-use super::{Intake, Refused, Rejected, Rejection};
+use super::{Intake, Posted, Refused, Rejected, Rejection};
 use crate::beckn::action::Action;
 use crate::beckn::answer::ErrorType;
 use crate::buyer_rule::ErasedRule;
@@ -29,6 +29,7 @@ use crate::inbox::{Claim, Inbox as _, Outlet, Receipt};
 use crate::registry::{self, Keys};
 use crate::rules::Rules;
 use crate::signature::Window;
+use crate::trace::{Arriving, Sampling};
 use crate::words::Profile;
 
 /// The times that the settings allow by default.
@@ -86,7 +87,11 @@ impl Bench {
     }
 
     async fn accept(&self, route: Action, body: impl Into<Bytes>) -> Result<Receipt, Rejection> {
-        self.intake.accept(route, Presented::Nothing, body.into(), self.clock.now()).await
+        let now = self.clock.now();
+        let arriving = Arriving::new(Sampling::share(0.0), Instant::now(), None, None);
+        let posted =
+            Posted { action: route, presented: Presented::Nothing, body: body.into(), now };
+        self.intake.accept(posted, &arriving).await
     }
 
     fn reader(&self) -> Reader {

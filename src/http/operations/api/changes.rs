@@ -47,7 +47,7 @@ pub(super) async fn replay(
     Params::of(&uri, &[])?;
     let wish: Wish = wish(body, BODY_BYTES, "{\"ids\":[…]} or {\"filter\":{…}}").await?;
     let (chosen, now) = (chosen(wish)?, office.clock.now());
-    let view = office.ledgers.look(move |ledger| {
+    let view = office.ledgers.at_once(move |ledger| {
         let by = By { who: &principal.name, now };
         match chosen {
             Chosen::Ids(ids) => ledger.replay(&ids, by),
@@ -123,7 +123,7 @@ async fn set(
     delivery: Delivery,
 ) -> Result<Response, Error> {
     let now = office.clock.now();
-    let handler = office.ledgers.look(move |ledger| {
+    let handler = office.ledgers.at_once(move |ledger| {
         let paused = delivery == Delivery::Paused;
         ledger.set_paused(&name, paused, By { who: &principal.name, now })?;
         Ok(ledger.handlers()?.into_iter().find(|handler| handler.name == name))

@@ -36,5 +36,5 @@ pub(super) async fn erase(
     let now = office.clock.now();
     let erase =
         move |ledger: &Ledger| ledger.erase(&transaction_id, By { who: &principal.name, now });
-    Ok(written(StatusCode::ACCEPTED, &office.ledgers.look(erase).await?))
+    Ok(written(StatusCode::ACCEPTED, &office.ledgers.at_once(erase).await?))
 }

@@ -136,7 +136,7 @@ pub(super) async fn withdraw(
     Params::of(&uri, &[])?;
     let (id, now) = (expectation_id(&id)?, office.clock.now());
     let withdraw = move |ledger: &Ledger| ledger.withdraw(id, By { who: &principal.name, now });
-    if !office.ledgers.look(withdraw).await? {
+    if !office.ledgers.at_once(withdraw).await? {
         return Err(no_expectation());
     }
     office.expecting.forget_expectation(id);

@@ -7,6 +7,7 @@
 //! - The drain does not wait: a stream ends when the receiver stops.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::time::Duration;
 
 use axum::Extension;
@@ -158,17 +159,26 @@ impl Stream {
         let (filter, sight) = (self.filter.clone(), self.sight);
         let part = Part { order: Order::OldestFirst, after: Some(self.cursor), limit: PAGE };
         self.next_look = Instant::now() + BETWEEN_LOOKS;
-        let page = self.office.ledgers.look(move |ledger| ledger.events_for(&filter, part, sight));
-        let page = page.await.map_err(Error::from).ok()?;
-        self.cursor = reached(&page, newest.max(self.cursor));
-        let mut text = Vec::new();
-        for event in &page.events {
-            text.extend(format!("id: {}\nevent: callback\ndata: ", event.seq).bytes());
-            serde_json::to_writer(&mut text, event).expect("a view can be written as JSON");
-            text.extend(b"\n\n");
-        }
-        Some(text.into())
+        let newest = newest.max(self.cursor);
+        let look = self.office.ledgers.look(move |ledger| {
+            let page = ledger.events_for(&filter, part, sight)?;
+            Ok((reached(&page, newest), written(&page)))
+        });
+        let (cursor, text) = look.await.map_err(Error::from).ok()?;
+        self.cursor = cursor;
+        Some(text)
     }
+}
+
+/// Writes events as a stream has them.
+fn written(page: &EventPage) -> Bytes {
+    let mut text = Vec::new();
+    for event in &page.events {
+        write!(text, "id: {}\nevent: callback\ndata: ", event.seq).expect("a vector takes it");
+        serde_json::to_writer(&mut text, event).expect("a view can be written as JSON");
+        text.extend(b"\n\n");
+    }
+    text.into()
 }
 
 /// Returns up to where a page from the oldest on has looked; its whole rest is at least `newest`.

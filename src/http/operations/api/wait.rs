@@ -41,7 +41,7 @@ pub(super) async fn wait(
     };
     let Some(seq) = came else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let sight = principal.sight();
-    let detail = office.ledgers.look(move |ledger| ledger.event_at(seq, sight)).await?;
+    let detail = office.ledgers.at_once(move |ledger| ledger.event_at(seq, sight)).await?;
     // Retention may have taken it meanwhile: then nothing is there to be answered.
     Ok(detail.map_or_else(|| StatusCode::NO_CONTENT.into_response(), |detail| json(&detail)))
 }

@@ -1,14 +1,15 @@
 //! How the receiver is, at the top of every page.
 //!
 //! It counts the whole log, so it is counted once for all pages and not more often than once a
-//! second, or a tenth of the time when counting takes long. While one page counts, the others show
-//! what was counted before.
+//! second, or a fiftieth of the time when counting takes long. No page waits long for it: what was
+//! counted before is shown until it is counted anew.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tokio::sync::OwnedMutexGuard;
 
 use super::super::Office;
 use crate::inbox::reader;
@@ -18,11 +19,18 @@ use crate::operations::views::StatusView;
 /// For how long a count is good.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
+/// For how much of the time it is counted: a part of this.
+const SELDOM: u32 = 50;
+
+/// How long a page waits for a new count when there is an old one.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// What was counted last.
 #[derive(Debug, Default)]
 pub(super) struct Strip {
     known: Mutex<Option<Known>>,
-    counting: tokio::sync::Mutex<()>,
+    /// Whose turn it is to count.
+    counting: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,26 +59,42 @@ impl Strip {
     /// Returns how the receiver is.
     ///
     /// # Cancel safety
-    /// Dropped, the next page counts again.
-    pub(super) async fn status(&self, office: &Office) -> Result<Arc<StatusView>, reader::Error> {
-        let known = self.known();
-        if let Some(known) = &known
-            && Instant::now() < known.until
-        {
-            return Ok(Arc::clone(&known.status));
-        }
-        let turn = match (self.counting.try_lock(), known) {
-            (Ok(turn), _) => turn,
-            (Err(_busy), Some(known)) => return Ok(known.status),
-            (Err(_busy), None) => self.counting.lock().await,
+    /// Dropped, a count that has begun ends by itself.
+    pub(super) async fn status(
+        self: &Arc<Self>,
+        office: &Office,
+    ) -> Result<Arc<StatusView>, reader::Error> {
+        let Some(known) = self.known() else {
+            let turn = Arc::clone(&self.counting).lock_owned().await;
+            // Who had the turn before may have counted.
+            return match self.known() {
+                Some(known) => Ok(known.status),
+                None => Arc::clone(self).count(office.clone(), turn).await,
+            };
         };
-        if let Some(known) = self.known().filter(|known| Instant::now() < known.until) {
+        if Instant::now() < known.until {
             return Ok(known.status);
         }
+        let Ok(turn) = Arc::clone(&self.counting).try_lock_owned() else {
+            return Ok(known.status);
+        };
+        // It goes on when nobody waits for it any longer.
+        let count = tokio::spawn(Arc::clone(self).count(office.clone(), turn));
+        match tokio::time::timeout(PATIENCE, count).await {
+            Ok(counted) => counted.expect("counting does not panic and is not aborted"),
+            Err(_elapsed) => Ok(known.status),
+        }
+    }
+
+    async fn count(
+        self: Arc<Self>,
+        office: Office,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Arc<StatusView>, reader::Error> {
         let began = Instant::now();
         let status = Arc::new(office.ledgers.look(Ledger::status).await?);
-        let good_for = GOOD_FOR.max(began.elapsed() * 10);
-        let counted = Known { status: Arc::clone(&status), until: Instant::now() + good_for };
+        let until = Instant::now() + GOOD_FOR.max(began.elapsed() * SELDOM);
+        let counted = Known { status: Arc::clone(&status), until };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
         drop(turn);
         Ok(status)

@@ -177,9 +177,10 @@ impl Visitor {
             return Err(Trouble::MayNotAct);
         }
         let (who, now) = (Arc::clone(&self.principal.name), self.office.clock.now());
-        let done = self.look(move |ledger| act(ledger, By { who: &who, now })).await;
+        let done =
+            self.office.ledgers.at_once(move |ledger| act(ledger, By { who: &who, now })).await;
         self.strip.forget();
-        done
+        done.map_err(Trouble::Inbox)
     }
 
     /// Makes a page.
