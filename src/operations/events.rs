@@ -65,6 +65,17 @@ impl Ledger {
         })
     }
 
+    /// Returns the last place of a page of the events that match, and up to where it has looked if
+    /// there may be more.
+    pub(crate) fn last_match(
+        &self,
+        filter: &Filter,
+        part: Part,
+    ) -> Result<(Option<i64>, Option<i64>), reader::Error> {
+        let (seqs, next) = self.reader.places(filter, part.bounds(deadline()))?;
+        Ok((seqs.last().copied(), next))
+    }
+
     /// Returns one event.
     pub(crate) fn event(
         &self,

@@ -118,6 +118,32 @@ async fn ten_thousand_events_come_once_each_over_fifty_cuts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bell_says_where_the_newest_event_is_and_nothing_else() {
+    let receiver = TestReceiver::start("", Recorder::new()).await;
+    for number in 0..3 {
+        fill(&receiver, number, 1).await;
+    }
+    let mut all = Reader::open(receiver.operations, "/v1/stream?only=ids&after=0", "").await;
+    let filtered = "/v1/stream?only=ids&after=0&transaction_id=t1";
+    let mut one = Reader::open(receiver.operations, filtered, "").await;
+    for (bell, newest) in [(&mut all, 3), (&mut one, 2)] {
+        let told = bell.next().await.unwrap();
+        assert_eq!((told.kind.as_str(), told.id), ("arrived", Some(newest)));
+        assert_eq!(told.data, serde_json::json!({ "seq": newest }));
+    }
+    // What does not match rings nobody, and is passed.
+    fill(&receiver, 3, 1).await;
+    assert_eq!(all.next().await.unwrap().id, Some(4));
+    let again = on_status("t1", "m2", "Packed");
+    receiver.accept("/on_status", again).await;
+    assert_eq!(one.next().await.unwrap().id, Some(5));
+    let refused = Reader::open(receiver.operations, "/v1/stream?only=bodies", "").await;
+    assert_eq!(refused.status, 400);
+    drop((all, one, refused));
+    receiver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_begins_with_what_comes_next_and_gives_what_is_asked_for() {
     let receiver = TestReceiver::start("", Recorder::new()).await;
     fill(&receiver, 0, 3).await;

@@ -51,9 +51,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let watching = async {
         tokio::try_join!(
             // The program that wants every event, and the console that a person has open.
-            stream(at, &seen),
-            stream(at, &seen),
+            stream(at, "/v1/stream", &seen),
+            stream(at, "/v1/stream?only=ids", &seen),
             repeat(at, "/metrics", Duration::from_secs(1), &seen.scrapes),
+            // As often as the console asks while events come.
+            repeat(at, "/console/events/rows", Duration::from_secs(1), &seen.pages),
             repeat(at, "/console/events", Duration::from_secs(2), &seen.pages),
         )
     };
@@ -77,10 +79,10 @@ async fn collect(State(seen): State<Arc<Seen>>, spans: Bytes) {
     seen.span_bytes.fetch_add(spans.len() as u64, Ordering::Relaxed);
 }
 
-/// Reads the stream of events from now on and counts them.
-async fn stream(at: SocketAddr, seen: &Seen) -> Result<(), std::io::Error> {
+/// Reads a stream of events from now on and counts what it says.
+async fn stream(at: SocketAddr, path: &str, seen: &Seen) -> Result<(), std::io::Error> {
     let mut connection = TcpStream::connect(at).await?;
-    let request = format!("GET /v1/stream HTTP/1.1\r\nhost: {at}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {at}\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;
     let mut buffer = vec![0; 64 * 1024];
     let mut is_first = true;

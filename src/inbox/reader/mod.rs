@@ -263,6 +263,16 @@ impl Reader {
         read().map_err(Error::Read)
     }
 
+    /// Returns the places of a page of the events that match.
+    pub(crate) fn places(
+        &self,
+        filter: &Filter,
+        bounds: Bounds,
+    ) -> Result<(Vec<i64>, Option<i64>), Error> {
+        let page = selection::page(&self.connection, filter, bounds).map_err(Error::Read)?;
+        Ok((page.seqs, page.goes_on))
+    }
+
     /// Returns the event with this id.
     pub(crate) fn event(&self, id: EventId) -> Result<Option<Detail>, Error> {
         let read = || {

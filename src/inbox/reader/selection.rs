@@ -17,7 +17,7 @@ use crate::inbox::sqlite::outcome::State;
 use crate::words::Outside;
 
 /// Which events a list shows; `None` is any.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     /// The action's name.
     pub(crate) action: Option<String>,

@@ -244,13 +244,14 @@ impl Writer {
             lanes.settled(&settled);
         }
         let spare = lanes.push(pending, self.last_seq, now);
+        // Before the answers: a stream that begins after an ACK begins after its event.
+        self.shared
+            .arrived
+            .send_if_modified(|seq| std::mem::replace(seq, self.last_seq) != self.last_seq);
         answer_all(answers, batch.flushed);
         for (request, registered) in batch.requests.into_iter().zip(&commit.expected.requests) {
             request.answer(registered.as_ref());
         }
-        self.shared
-            .arrived
-            .send_if_modified(|seq| std::mem::replace(seq, self.last_seq) != self.last_seq);
         drop(spare);
     }
 

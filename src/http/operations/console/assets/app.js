@@ -144,9 +144,10 @@ function live() {
     query.delete("since");
     query.delete("until");
     query.set("after", list.dataset.top);
+    query.set("only", "ids");
     stream = new EventSource(`/v1/stream?${query}`);
     stream.addEventListener("open", () => { say("live", true); at(Date.now()); });
-    stream.addEventListener("callback", (told) => {
+    stream.addEventListener("arrived", (told) => {
       if (told.lastEventId) list.dataset.top = told.lastEventId;
       at(Math.max(Date.now() + 50, earliest));
     });
