@@ -386,7 +386,8 @@ def hostile(walk, receiver):
         if walk.page.evaluate("document.querySelectorAll('main script, main img, main iframe').length"):
             walk.found.append(f"{path} has markup of a callback")
     shown = text_of(walk, "/console/events?since=1h")
-    assert "<script>alert(1)</script>" in shown, "hostile text is not shown as text"
+    # A list cuts long ids short.
+    assert "<script>alert(1)" in shown, "hostile text is not shown as text"
     assert "\u202e" not in shown and "\u001b" not in shown
     walk.page.set_viewport_size({"width": 375, "height": 740})
     for path in sorted(seen)[:60]:

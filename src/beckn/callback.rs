@@ -13,7 +13,7 @@ use super::content::{Content, Spans};
 use super::context::Context;
 use super::contract::Contract;
 use super::error::Error;
-use super::lax::{At, Found, Key, Lax, Notes, Object, One, Seen, Shapes};
+use super::lax::{At, Found, Key, Lax, Model, Notes, Object, One, Shapes, fill};
 use super::oddity::{Oddity, OddityKind};
 use super::order::Order;
 use super::repair::{LineColumn, repair};
@@ -217,8 +217,21 @@ struct RootVisitor<'a> {
     at: &'a At<'a>,
 }
 
-const fn absent<T>() -> Seen<T> {
-    Seen { found: Found::Absent, value: None }
+/// A value that was read, and the JSON type it was read from.
+struct Seen<T> {
+    found: Found,
+    value: Option<T>,
+}
+
+impl<T: Lax> Seen<T> {
+    const ABSENT: Self = Self { found: Found::Absent, value: None };
+
+    /// Reads the value of a key, of which the last counts.
+    fn read<'de, A: MapAccess<'de>>(&mut self, map: &mut A, at: &At<'_>) -> Result<(), A::Error> {
+        self.value = None;
+        self.found = map.next_value_seed(One::new(&mut self.value, at, T::PUBLISHED))?;
+        Ok(())
+    }
 }
 
 impl<'de> Visitor<'de> for RootVisitor<'_> {
@@ -230,17 +243,14 @@ impl<'de> Visitor<'de> for RootVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let spans = Spans::default();
-        let mut root = Root { context: absent(), message: absent(), error: absent(), spans };
+        let (context, message, error) = (Seen::ABSENT, Seen::ABSENT, Seen::ABSENT);
+        let mut root = Root { context, message, error, spans };
         while let Some(key) = map.next_key_seed(Key)? {
             root.spans.key(self.json, &key);
             match &*key {
-                "context" => {
-                    root.context = map.next_value_seed(One::at(&self.at.key("context")))?;
-                }
-                "message" => {
-                    root.message = map.next_value_seed(One::at(&self.at.key("message")))?;
-                }
-                "error" => root.error = map.next_value_seed(One::at(&self.at.key("error")))?,
+                "context" => root.context.read(&mut map, &self.at.key("context"))?,
+                "message" => root.message.read(&mut map, &self.at.key("message"))?,
+                "error" => root.error.read(&mut map, &self.at.key("error"))?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -294,18 +304,25 @@ impl Lax for Message {
         None
     }
 
-    fn from_map<'de, A: MapAccess<'de>>(
-        mut map: A,
+    fn read_map<'de, A: MapAccess<'de>>(
+        slot: &mut Option<Message>,
+        map: A,
         at: &At<'_>,
-    ) -> Result<Object<Message>, A::Error> {
-        let mut message = Message::default();
-        let (mut order, mut contract, mut tracking) = (absent(), absent(), absent());
+    ) -> Result<Object, A::Error> {
+        fill(slot, map, at)
+    }
+}
+
+impl Model for Message {
+    fn fill<'de, A: MapAccess<'de>>(&mut self, mut map: A, at: &At<'_>) -> Result<bool, A::Error> {
+        let message = self;
+        let (mut order, mut contract, mut tracking) = (Seen::ABSENT, Seen::ABSENT, Seen::ABSENT);
         while let Some(key) = map.next_key_seed(Key)? {
             message.keys += 1;
             match &*key {
-                "order" => order = map.next_value_seed(One::at(&at.key("order")))?,
-                "contract" => contract = map.next_value_seed(One::at(&at.key("contract")))?,
-                "tracking" => tracking = map.next_value_seed(One::at(&at.key("tracking")))?,
+                "order" => order.read(&mut map, &at.key("order"))?,
+                "contract" => contract.read(&mut map, &at.key("contract"))?,
+                "tracking" => tracking.read(&mut map, &at.key("tracking"))?,
                 key => {
                     message.has_ack |= key == "ack";
                     map.next_value::<IgnoredAny>()?;
@@ -316,7 +333,7 @@ impl Lax for Message {
         message.take("tracking", tracking, Payload::Tracking);
         message.take("contract", contract, Payload::Contract);
         message.take("order", order, Payload::Order);
-        Ok(if message.keys == 0 { Object::Empty } else { Object::Value(message) })
+        Ok(message.keys == 0)
     }
 }
 

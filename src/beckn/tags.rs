@@ -10,7 +10,7 @@ use std::ops::Deref;
 use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserializer, Serialize};
 
-use super::lax::{At, Field, Key, Lax, Many, Object, One, Shapes, merge};
+use super::lax::{At, Field, Key, Lax, Model, Object, One, Shapes, fill, last, merge};
 
 /// All groups of tags of one thing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -87,11 +87,12 @@ impl Field for Tags {
     const PUBLISHED: Shapes = Shapes::OBJECT_OR_ARRAY;
 
     fn read<'de, D: Deserializer<'de>>(
+        &mut self,
         json: D,
         at: &At<'_>,
         published: Shapes,
-    ) -> Result<Tags, D::Error> {
-        json.deserialize_any(Many::new(at, published)).map(|groups| Tags { groups })
+    ) -> Result<(), D::Error> {
+        self.groups.read(json, at, published)
     }
 
     fn is_absent(&self) -> bool {
@@ -107,11 +108,18 @@ impl Lax for TagGroup {
     }
 
     /// Reads a group, or a free object when neither a list nor a code says that it is a group.
-    fn from_map<'de, A: MapAccess<'de>>(
-        mut map: A,
+    fn read_map<'de, A: MapAccess<'de>>(
+        slot: &mut Option<TagGroup>,
+        map: A,
         at: &At<'_>,
-    ) -> Result<Object<TagGroup>, A::Error> {
-        let mut group = TagGroup::default();
+    ) -> Result<Object, A::Error> {
+        fill(slot, map, at)
+    }
+}
+
+impl Model for TagGroup {
+    fn fill<'de, A: MapAccess<'de>>(&mut self, mut map: A, at: &At<'_>) -> Result<bool, A::Error> {
+        let group = self;
         let mut free = Vec::new();
         let mut is_group = false;
         let mut empty = true;
@@ -127,12 +135,13 @@ impl Lax for TagGroup {
                     let list = Vec::<Tag>::PUBLISHED;
                     map.next_value_seed(merge(&mut group.list, &at.key("list"), list))?;
                 }
-                "name" => group.name = map.next_value_seed(One::at(&at.key("name")))?.value,
-                "value" => group.value = map.next_value_seed(One::at(&at.key("value")))?.value,
+                "name" => last(&mut map, &mut group.name, &at.key("name"), Shapes::STRING)?,
+                "value" => last(&mut map, &mut group.value, &at.key("value"), Shapes::STRING)?,
                 // `display` says whether to show the group; as a free tag it would be noise.
                 "display" => drop(map.next_value::<IgnoredAny>()?),
                 _ if !is_group && at.take_element() => {
-                    let value = map.next_value_seed(One::new(at, Shapes::ANY))?.value;
+                    let mut value = None;
+                    map.next_value_seed(One::new(&mut value, at, Shapes::ANY))?;
                     free.extend(value.map(|value| Tag::free(key, value)));
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
@@ -141,7 +150,7 @@ impl Lax for TagGroup {
         if !is_group {
             group.list = free;
         }
-        Ok(if empty { Object::Empty } else { Object::Value(group) })
+        Ok(empty)
     }
 }
 
@@ -172,18 +181,28 @@ impl Lax for Tag {
         None
     }
 
-    fn from_map<'de, A: MapAccess<'de>>(mut map: A, at: &At<'_>) -> Result<Object<Tag>, A::Error> {
-        let mut tag = Tag::default();
+    fn read_map<'de, A: MapAccess<'de>>(
+        slot: &mut Option<Tag>,
+        map: A,
+        at: &At<'_>,
+    ) -> Result<Object, A::Error> {
+        fill(slot, map, at)
+    }
+}
+
+impl Model for Tag {
+    fn fill<'de, A: MapAccess<'de>>(&mut self, mut map: A, at: &At<'_>) -> Result<bool, A::Error> {
+        let tag = self;
         let mut empty = true;
         while let Some(key) = map.next_key_seed(Key)? {
             empty = false;
             match &*key {
                 "code" | "descriptor" => read_code(&mut map, &key, &mut tag.code, at)?,
-                "value" => tag.value = map.next_value_seed(One::at(&at.key("value")))?.value,
-                "name" => tag.name = map.next_value_seed(One::at(&at.key("name")))?.value,
+                "value" => last(&mut map, &mut tag.value, &at.key("value"), Shapes::STRING)?,
+                "name" => last(&mut map, &mut tag.name, &at.key("name"), Shapes::STRING)?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(if empty { Object::Empty } else { Object::Value(tag) })
+        Ok(empty)
     }
 }

@@ -74,15 +74,15 @@ macro_rules! open_enum {
                 Some($name::new(text))
             }
 
-            fn from_map<'de, A: MapAccess<'de>>(
+            fn read_map<'de, A: MapAccess<'de>>(
+                slot: &mut Option<$name>,
                 map: A,
                 at: &At<'_>,
-            ) -> Result<Object<$name>, A::Error> {
-                Ok(match String::from_map(map, at)? {
-                    Object::Empty => Object::Empty,
-                    Object::Unreadable => Object::Unreadable,
-                    Object::Value(text) => Object::Value($name::new(&text)),
-                })
+            ) -> Result<Object, A::Error> {
+                let mut text = None;
+                let object = String::read_map(&mut text, map, at)?;
+                *slot = text.map(|text| $name::new(&text));
+                Ok(object)
             }
         }
     };

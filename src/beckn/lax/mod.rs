@@ -16,8 +16,9 @@ mod shape;
 mod visit;
 
 pub(crate) use model::{merge, model};
+pub(crate) use scalar::last;
 pub(crate) use shape::{At, Found, Notes, Shapes};
-pub(crate) use visit::{Key, Many, Object, One, Seen};
+pub(crate) use visit::{Key, Many, Object, One};
 
 use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess};
@@ -38,10 +39,34 @@ pub(crate) trait Lax: Sized {
     /// Returns the value of a text, or of a number or a bool written as text; it is not blank.
     fn from_text(text: &str) -> Option<Self>;
 
-    /// Reads the value of an object.
-    fn from_map<'de, A: MapAccess<'de>>(map: A, _at: &At<'_>) -> Result<Object<Self>, A::Error> {
+    /// Reads the value of an object into `slot`, where nothing is: a large model is not moved from
+    /// hand to hand.
+    fn read_map<'de, A: MapAccess<'de>>(
+        _slot: &mut Option<Self>,
+        map: A,
+        _at: &At<'_>,
+    ) -> Result<Object, A::Error> {
         skip_map(map).map(|empty| if empty { Object::Empty } else { Object::Unreadable })
     }
+}
+
+/// A type that is filled key by key.
+pub(crate) trait Model: Default {
+    /// Fills it from an object; returns whether that is empty.
+    fn fill<'de, A: MapAccess<'de>>(&mut self, map: A, at: &At<'_>) -> Result<bool, A::Error>;
+}
+
+/// Fills a model in its place, which is empty.
+pub(crate) fn fill<'de, M: Model, A: MapAccess<'de>>(
+    slot: &mut Option<M>,
+    map: A,
+    at: &At<'_>,
+) -> Result<Object, A::Error> {
+    let empty = slot.insert(M::default()).fill(map, at)?;
+    if empty {
+        *slot = None;
+    }
+    Ok(if empty { Object::Empty } else { Object::Value })
 }
 
 /// What a model's field holds: a value that may be absent, or a list.
@@ -49,12 +74,13 @@ pub(crate) trait Field: Default {
     /// The shapes that the protocol publishes where a key does not say otherwise.
     const PUBLISHED: Shapes;
 
-    /// Reads the field from whatever is there.
+    /// Reads the field from whatever is there; what is absent there does not replace what it holds.
     fn read<'de, D: Deserializer<'de>>(
+        &mut self,
         json: D,
         at: &At<'_>,
         published: Shapes,
-    ) -> Result<Self, D::Error>;
+    ) -> Result<(), D::Error>;
 
     /// Returns whether there is nothing to show.
     fn is_absent(&self) -> bool;
@@ -64,11 +90,17 @@ impl<T: Lax> Field for Option<T> {
     const PUBLISHED: Shapes = T::PUBLISHED;
 
     fn read<'de, D: Deserializer<'de>>(
+        &mut self,
         json: D,
         at: &At<'_>,
         published: Shapes,
-    ) -> Result<Self, D::Error> {
-        json.deserialize_any(One::new(at, published)).map(|seen| seen.value)
+    ) -> Result<(), D::Error> {
+        let before = if self.is_some() { self.take() } else { None };
+        json.deserialize_any(One::new(self, at, published))?;
+        if self.is_none() && before.is_some() {
+            *self = before;
+        }
+        Ok(())
     }
 
     fn is_absent(&self) -> bool {
@@ -80,11 +112,16 @@ impl<T: Lax> Field for Vec<T> {
     const PUBLISHED: Shapes = Shapes::ARRAY;
 
     fn read<'de, D: Deserializer<'de>>(
+        &mut self,
         json: D,
         at: &At<'_>,
         published: Shapes,
-    ) -> Result<Self, D::Error> {
-        json.deserialize_any(Many::new(at, published))
+    ) -> Result<(), D::Error> {
+        let values = json.deserialize_any(Many::new(at, published))?;
+        if !values.is_empty() {
+            *self = values;
+        }
+        Ok(())
     }
 
     fn is_absent(&self) -> bool {

@@ -52,16 +52,26 @@ macro_rules! model {
                 None
             }
 
-            fn from_map<'de, A: serde::de::MapAccess<'de>>(
+            fn read_map<'de, A: serde::de::MapAccess<'de>>(
+                slot: &mut Option<Self>,
+                map: A,
+                at: &crate::beckn::lax::At<'_>,
+            ) -> Result<crate::beckn::lax::Object, A::Error> {
+                crate::beckn::lax::fill(slot, map, at)
+            }
+        }
+
+        impl crate::beckn::lax::Model for $name {
+            fn fill<'de, A: serde::de::MapAccess<'de>>(
+                &mut self,
                 mut map: A,
                 at: &crate::beckn::lax::At<'_>,
-            ) -> Result<crate::beckn::lax::Object<Self>, A::Error> {
-                use crate::beckn::lax::{Field, Key, Object, Shapes, merge};
-                let mut model = Self::default();
+            ) -> Result<bool, A::Error> {
+                use crate::beckn::lax::{Field, Key, Shapes, merge};
                 let mut empty = true;
                 while let Some(key) = map.next_key_seed(Key)? {
                     empty = false;
-                    $( $( $seen(&mut model, &key); )? )*
+                    $( $( $seen(self, &key); )? )*
                     match &*key {
                         $( $( $key => {
                             let shapes = const {
@@ -70,12 +80,12 @@ macro_rules! model {
                                     $( Shapes::$shapes, )?
                                 ])
                             };
-                            map.next_value_seed(merge(&mut model.$field, &at.key($key), shapes))?;
+                            map.next_value_seed(merge(&mut self.$field, &at.key($key), shapes))?;
                         } )+ )*
                         _ => drop(map.next_value::<serde::de::IgnoredAny>()?),
                     }
                 }
-                Ok(if empty { Object::Empty } else { Object::Value(model) })
+                Ok(empty)
             }
         }
     };
@@ -103,10 +113,6 @@ impl<'de, F: Field> DeserializeSeed<'de> for Merge<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        let value = F::read(json, self.at, self.published)?;
-        if !value.is_absent() {
-            *self.field = value;
-        }
-        Ok(())
+        self.field.read(json, self.at, self.published)
     }
 }

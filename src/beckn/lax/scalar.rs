@@ -2,7 +2,7 @@
 
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::{At, Key, Lax, Object, One, Shapes};
+use super::{At, Key, Lax, Model, Object, One, Shapes, fill};
 
 impl Lax for String {
     const PUBLISHED: Shapes = Shapes::STRING;
@@ -12,31 +12,43 @@ impl Lax for String {
     }
 
     /// Takes the text that an object stands for: its `code`, its descriptor's, else its `name`.
-    fn from_map<'de, A: MapAccess<'de>>(
+    fn read_map<'de, A: MapAccess<'de>>(
+        slot: &mut Option<String>,
         mut map: A,
         at: &At<'_>,
-    ) -> Result<Object<String>, A::Error> {
+    ) -> Result<Object, A::Error> {
         let (mut code, mut descriptor, mut name) = (None, None, None);
         let mut empty = true;
         while let Some(key) = map.next_key_seed(Key)? {
             empty = false;
             match &*key {
-                "code" => code = map.next_value_seed(One::at(&at.key("code")))?.value,
-                "name" => name = map.next_value_seed(One::at(&at.key("name")))?.value,
+                "code" => last(&mut map, &mut code, &at.key("code"), Shapes::STRING)?,
+                "name" => last(&mut map, &mut name, &at.key("name"), Shapes::STRING)?,
                 "descriptor" => {
                     let here = at.key("descriptor");
-                    let text = One::new(&here, Shapes::OBJECT);
-                    descriptor = map.next_value_seed(text)?.value;
+                    last(&mut map, &mut descriptor, &here, Shapes::OBJECT)?;
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(match code.or(descriptor).or(name) {
-            Some(text) => Object::Value(text),
+        *slot = code.or(descriptor).or(name);
+        Ok(match slot {
+            Some(_) => Object::Value,
             None if empty => Object::Empty,
             None => Object::Unreadable,
         })
     }
+}
+
+/// Reads the value of a key of which the last counts, whatever it is.
+pub(crate) fn last<'de, T: Lax, A: MapAccess<'de>>(
+    map: &mut A,
+    slot: &mut Option<T>,
+    at: &At<'_>,
+    published: Shapes,
+) -> Result<(), A::Error> {
+    *slot = None;
+    map.next_value_seed(One::new(slot, at, published)).map(|_found| ())
 }
 
 impl Lax for bool {
@@ -51,18 +63,24 @@ impl Lax for bool {
     }
 }
 
-impl<T: Lax> Lax for Box<T> {
+impl<T: Lax + Model> Lax for Box<T> {
     const PUBLISHED: Shapes = T::PUBLISHED;
 
     fn from_text(text: &str) -> Option<Box<T>> {
         T::from_text(text).map(Box::new)
     }
 
-    fn from_map<'de, A: MapAccess<'de>>(map: A, at: &At<'_>) -> Result<Object<Box<T>>, A::Error> {
-        Ok(match T::from_map(map, at)? {
-            Object::Empty => Object::Empty,
-            Object::Unreadable => Object::Unreadable,
-            Object::Value(value) => Object::Value(Box::new(value)),
-        })
+    fn read_map<'de, A: MapAccess<'de>>(
+        slot: &mut Option<Box<T>>,
+        map: A,
+        at: &At<'_>,
+    ) -> Result<Object, A::Error> {
+        fill(slot, map, at)
+    }
+}
+
+impl<T: Model> Model for Box<T> {
+    fn fill<'de, A: MapAccess<'de>>(&mut self, map: A, at: &At<'_>) -> Result<bool, A::Error> {
+        T::fill(self, map, at)
     }
 }

@@ -18,103 +18,93 @@ const EXACT: u64 = 1 << 53;
 /// of fulfilments or payments mostly have one.
 const LARGE: usize = 300;
 
-/// An object as a type reads it.
-#[derive(Debug)]
-pub(crate) enum Object<T> {
+/// What a type made of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Object {
     /// It has no key: absent.
     Empty,
     /// It has keys, and the type has no reading for an object.
     Unreadable,
-    /// What it says.
-    Value(T),
+    /// It is read.
+    Value,
 }
 
-/// A value that was read, and the JSON type it was read from.
-#[derive(Debug)]
-pub(crate) struct Seen<T> {
-    pub(crate) found: Found,
-    pub(crate) value: Option<T>,
-}
-
-/// Reads one value from whatever is there.
+/// Reads one value from whatever is there into a slot, where nothing is; says what was there.
 #[derive(Debug)]
 pub(crate) struct One<'a, T> {
+    slot: &'a mut Option<T>,
     at: &'a At<'a>,
     published: Shapes,
-    value: PhantomData<T>,
 }
 
 impl<'a, T: Lax> One<'a, T> {
     /// Reads at this place, where these shapes are published.
-    pub(crate) fn new(at: &'a At<'a>, published: Shapes) -> Self {
-        One { at, published, value: PhantomData }
+    pub(crate) fn new(slot: &'a mut Option<T>, at: &'a At<'a>, published: Shapes) -> Self {
+        One { slot, at, published }
     }
 
-    /// Reads at this place with the type's own published shapes.
-    pub(crate) fn at(at: &'a At<'a>) -> Self {
-        One::new(at, T::PUBLISHED)
-    }
-
-    fn seen(&self, found: Found, value: Option<T>) -> Seen<T> {
-        let unread = value.is_none() && self.published != Shapes::ANY;
+    /// Notes what is not published, or cannot be read.
+    fn seen(&self, found: Found) -> Found {
+        let unread = self.slot.is_none() && self.published != Shapes::ANY;
         if unread || !self.published.has(found) {
             self.at.note_type(self.published, found);
         }
-        Seen { found, value }
+        found
     }
 
-    fn text(&self, found: Found, text: &str) -> Seen<T> {
+    fn text(self, found: Found, text: &str) -> Found {
         if text.trim_ascii().is_empty() {
-            return Seen { found, value: None };
+            return found;
         }
-        self.seen(found, T::from_text(text))
+        *self.slot = T::from_text(text);
+        self.seen(found)
     }
 
-    fn too_large(&self) -> Seen<T> {
+    fn too_large(&self) -> Found {
         let expected = "a number within ±2^53";
         self.at.note(OddityKind::NumberTooLarge, expected, Found::Number);
-        Seen { found: Found::Number, value: None }
+        Found::Number
     }
 }
 
 impl<'de, T: Lax> DeserializeSeed<'de> for One<'_, T> {
-    type Value = Seen<T>;
+    type Value = Found;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Seen<T>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Found, D::Error> {
         json.deserialize_any(self)
     }
 }
 
 impl<'de, T: Lax> Visitor<'de> for One<'_, T> {
-    type Value = Seen<T>;
+    type Value = Found;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Seen<T>, E> {
-        Ok(Seen { found: Found::Null, value: None })
+    fn visit_unit<E>(self) -> Result<Found, E> {
+        Ok(Found::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Seen<T>, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Found, E> {
         Ok(self.text(Found::Boolean, if value { "true" } else { "false" }))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Seen<T>, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<Found, E> {
         if value > EXACT {
             return Ok(self.too_large());
         }
         Ok(self.text(Found::Number, &value.to_string()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Seen<T>, E> {
+    fn visit_i64<E>(self, value: i64) -> Result<Found, E> {
         if value.unsigned_abs() > EXACT {
             return Ok(self.too_large());
         }
         Ok(self.text(Found::Number, &value.to_string()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Seen<T>, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<Found, E> {
         // 2^53 as a float: 9007199254740992.
         if value.abs() > 9_007_199_254_740_992.0 {
             return Ok(self.too_large());
@@ -123,27 +113,26 @@ impl<'de, T: Lax> Visitor<'de> for One<'_, T> {
         Ok(self.text(Found::Number, &value.to_string()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Seen<T>, E> {
+    fn visit_str<E>(self, value: &str) -> Result<Found, E> {
         Ok(self.text(Found::String, value))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Seen<T>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Found, A::Error> {
         let found = Found::Object;
-        Ok(match T::from_map(map, self.at)? {
-            Object::Empty => Seen { found, value: None },
-            Object::Unreadable => self.seen(found, None),
-            Object::Value(value) => self.seen(found, Some(value)),
+        Ok(match T::read_map(self.slot, map, self.at)? {
+            Object::Empty => found,
+            Object::Unreadable | Object::Value => self.seen(found),
         })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Seen<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Found, A::Error> {
         let found = Found::Array;
-        let first = list.next_element_seed(One::new(&self.at.index(0), T::PUBLISHED))?;
-        let Some(Seen { value, .. }) = first else {
-            return Ok(Seen { found, value: None });
-        };
+        let here = self.at.index(0);
+        if list.next_element_seed(One::new(self.slot, &here, T::PUBLISHED))?.is_none() {
+            return Ok(found);
+        }
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.seen(found, value))
+        Ok(self.seen(found))
     }
 }
 
@@ -161,13 +150,12 @@ impl<'a, T: Lax> Many<'a, T> {
         Many { at, published, value: PhantomData }
     }
 
-    fn one(&self) -> One<'a, T> {
-        One::new(self.at, self.published)
+    /// Makes a list of what `read` puts into a slot.
+    fn alone<E>(&self, read: impl FnOnce(One<'_, T>) -> Result<Found, E>) -> Result<Vec<T>, E> {
+        let mut slot = None;
+        read(One::new(&mut slot, self.at, self.published))?;
+        Ok(slot.into_iter().collect())
     }
-}
-
-fn alone<T, E>(seen: Result<Seen<T>, E>) -> Result<Vec<T>, E> {
-    Ok(seen?.value.into_iter().collect())
 }
 
 impl<'de, T: Lax> Visitor<'de> for Many<'_, T> {
@@ -182,27 +170,27 @@ impl<'de, T: Lax> Visitor<'de> for Many<'_, T> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Vec<T>, E> {
-        alone(self.one().visit_bool(value))
+        self.alone(|one| one.visit_bool(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Vec<T>, E> {
-        alone(self.one().visit_u64(value))
+        self.alone(|one| one.visit_u64(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Vec<T>, E> {
-        alone(self.one().visit_i64(value))
+        self.alone(|one| one.visit_i64(value))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Vec<T>, E> {
-        alone(self.one().visit_f64(value))
+        self.alone(|one| one.visit_f64(value))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Vec<T>, E> {
-        alone(self.one().visit_str(value))
+        self.alone(|one| one.visit_str(value))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
-        alone(self.one().visit_map(map))
+        self.alone(|one| one.visit_map(map))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
@@ -210,13 +198,15 @@ impl<'de, T: Lax> Visitor<'de> for Many<'_, T> {
         let mut index = 0;
         while index < LIST_LIMIT && self.at.take_element() {
             let here = self.at.index(index);
-            let Some(seen) = list.next_element_seed(One::at(&here))? else {
+            let mut slot = None;
+            let one = One::new(&mut slot, &here, T::PUBLISHED);
+            if list.next_element_seed(one)?.is_none() {
                 if index > 0 && !self.published.has(Found::Array) {
                     self.at.note_type(self.published, Found::Array);
                 }
                 return Ok(values);
-            };
-            if let Some(value) = seen.value {
+            }
+            if let Some(value) = slot {
                 if values.is_empty() && size_of::<T>() > LARGE {
                     values.reserve_exact(1);
                 }

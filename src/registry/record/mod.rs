@@ -194,7 +194,8 @@ fn unwrap(body: &[u8], head: &Head, notes: &Notes) -> Result<Vec<Record>, Error>
 
 fn lax<F: Field>(body: &[u8], notes: &Notes) -> Result<F, Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = F::read(&mut json, &At::root(notes), Shapes::ANY)?;
+    let mut value = F::default();
+    value.read(&mut json, &At::root(notes), Shapes::ANY)?;
     json.end()?;
     Ok(value)
 }
