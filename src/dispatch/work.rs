@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Desk;
@@ -40,18 +40,28 @@ impl Out {
         self.since.insert(task.id(), since);
     }
 
-    /// Waits until an attempt has ended; for ever when none is out.
+    /// Waits until an attempt has ended, for ever when none is out, and takes note of all that have:
+    /// their places are then filled in one go.
     async fn ended(&mut self, desk: &Desk) {
-        let (id, ended) = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ended))) => (id, Some(ended)),
+        match self.tasks.join_next_with_id().await {
+            Some(joined) => self.note(joined, desk),
+            None => std::future::pending().await,
+        }
+        while let Some(joined) = self.tasks.try_join_next_with_id() {
+            self.note(joined, desk);
+        }
+    }
+
+    fn note(&mut self, joined: Result<(Id, Ended), JoinError>, desk: &Desk) {
+        let (id, ended) = match joined {
+            Ok((id, ended)) => (id, Some(ended)),
             // A panic of ours or an abort: the claim was dropped, so its event is handed back.
-            Some(Err(error)) => {
+            Err(error) => {
                 if error.is_panic() {
                     tracing::error!("an attempt ended by a panic outside its handler");
                 }
                 (error.id(), None)
             }
-            None => std::future::pending().await,
         };
         let since = self.since.remove(&id);
         let (Some(since), Some(ended)) = (since, ended) else { return };
