@@ -87,6 +87,10 @@ mod receiver;
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

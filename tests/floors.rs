@@ -37,6 +37,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("log", 5),
     ("mock", 5),
     ("receiver", 5),
+    ("bench", 6),
     ("cli", 6),
     // The front page re-exports what users need, and the binary calls it.
     ("lib", 7),

@@ -28,7 +28,7 @@ use crate::beckn::answer::{self, Code, ErrorType, INTERNAL_ERROR, INVALID_RESPON
 use crate::clock::Clock;
 use crate::inbox::{self, Receipt, Refusal};
 use crate::intake::trust::Presented;
-use crate::intake::{Intake, Posted, Refused, Rejection};
+use crate::intake::{Accept, Intake, Posted, Refused, Rejection};
 use crate::metrics::{Answer, FromSeller, Metrics};
 use crate::trace::{Arriving, Sampling};
 use crate::words::{Chain, Seldom};
@@ -56,8 +56,8 @@ pub(crate) struct Options {
 
 /// What a request is served with.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    intake: Intake,
+pub(crate) struct Desk<I = Intake> {
+    intake: I,
     clock: Arc<dyn Clock>,
     options: Options,
     bytes: Semaphore,
@@ -67,9 +67,9 @@ pub(crate) struct Desk {
     told: Mutex<Seldom>,
 }
 
-impl Desk {
+impl<I: Accept> Desk<I> {
     /// Lays out the desk.
-    pub(crate) fn new(intake: Intake, clock: Arc<dyn Clock>, options: Options) -> Self {
+    pub(crate) fn new(intake: I, clock: Arc<dyn Clock>, options: Options) -> Self {
         let bytes = Semaphore::new(options.in_flight_bytes.min(Semaphore::MAX_PERMITS));
         let requests = Semaphore::new(options.in_flight_requests.min(Semaphore::MAX_PERMITS));
         let (draining, told) = (AtomicBool::new(false), Mutex::default());
@@ -91,7 +91,7 @@ impl Desk {
     }
 
     fn metrics(&self) -> &Arc<Metrics> {
-        &self.intake.metrics
+        self.intake.metrics()
     }
 
     /// Returns whether callbacks are turned away because of the shutdown.
@@ -154,9 +154,9 @@ const BODY_TOO_LONG: &str = "http.body_too_long";
 pub(crate) const CAUSES: [&str; 4] = [PATH, METHOD, ENCODING, BODY_TOO_LONG];
 
 /// Returns the router that takes callbacks at any path that ends in an action.
-pub(crate) fn router(desk: Arc<Desk>) -> Router {
+pub(crate) fn router<I: Accept>(desk: Arc<Desk<I>>) -> Router {
     let (retry_after, metrics) = (desk.options.retry_after, Arc::clone(desk.metrics()));
-    guarded(Router::new().fallback(take).with_state(desk), retry_after, metrics)
+    guarded(Router::new().fallback(take::<I>).with_state(desk), retry_after, metrics)
 }
 
 /// Answers a panic of ours as the bug that it is, instead of closing the connection.
@@ -168,7 +168,7 @@ fn guarded(router: Router, retry_after: u64, metrics: Arc<Metrics>) -> Router {
     }))
 }
 
-async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+async fn take<I: Accept>(State(desk): State<Arc<Desk<I>>>, request: Request) -> Response {
     let began = Instant::now();
     let (parts, mut body) = request.into_parts();
     let route = last_segment(parts.uri.path());
@@ -202,8 +202,8 @@ async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     }
 }
 
-async fn serve(
-    desk: &Desk,
+async fn serve<I: Accept>(
+    desk: &Desk<I>,
     parts: &Parts,
     body: &mut Body,
     arriving: &Arriving<'_>,
@@ -371,7 +371,13 @@ fn acknowledgement(status: StatusCode, body: Bytes) -> Response {
 }
 
 /// Keeps what the seller has to mend; what failed on our side is logged instead.
-fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, trouble: Trouble) {
+fn keep_refusal<I: Accept>(
+    desk: &Desk<I>,
+    route: &str,
+    status: StatusCode,
+    nack: Nack,
+    trouble: Trouble,
+) {
     let answer = noted::answer(&trouble);
     let mut transaction_id = None;
     let (cause, seller, verified, body) = match trouble {
@@ -402,7 +408,7 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
     };
     desk.metrics().refused(cause);
     desk.metrics().count_seller(FromSeller { seller: &seller, verified, answer }, None);
-    desk.intake.inbox.refuse(Refusal {
+    desk.intake.refuse(Refusal {
         at: desk.clock.now(),
         route: route.chars().take(64).collect(),
         seller,
@@ -418,7 +424,7 @@ fn keep_refusal(desk: &Desk, route: &str, status: StatusCode, nack: Nack, troubl
 }
 
 /// Says in the log that callbacks are turned away, once in a while.
-fn tell(desk: &Desk, why: &str) {
+fn tell<I>(desk: &Desk<I>, why: &str) {
     let mut told = desk.told.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(left_out) = told.say(desk.clock.now()) {
         tracing::warn!(left_out, "answered 503: {why}");

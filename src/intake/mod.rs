@@ -10,6 +10,8 @@ mod refused;
 mod tests;
 pub(crate) mod trust;
 
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
 use crate::buyer_rule::ErasedRule;
 use crate::event::{Flag, OrderEvent};
-use crate::inbox::{self, Inbox, Receipt, Record, Standing};
+use crate::inbox::{self, Inbox, Receipt, Record, Refusal, Standing};
 use crate::metrics::Metrics;
 use crate::rules::{self, Findings, Rules};
 use crate::trace::Arriving;
@@ -74,7 +76,8 @@ pub(crate) enum Rejection {
     Unavailable(inbox::Error),
 }
 
-impl Intake {
+/// What stands behind the HTTP side. It is the [`Intake`], but where HTTP alone is measured.
+pub(crate) trait Accept: fmt::Debug + Send + Sync + 'static {
     /// Takes one callback in: when this returns a receipt, the callback is durable. Its span begins
     /// when its transaction is known.
     ///
@@ -83,7 +86,21 @@ impl Intake {
     ///
     /// # Cancel safety
     /// Dropped, it has kept the callback or it has not; see the inbox's contract.
-    pub(crate) async fn accept(
+    fn accept(
+        &self,
+        posted: Posted<'_>,
+        arriving: &Arriving<'_>,
+    ) -> impl Future<Output = Result<Receipt, Rejection>> + Send;
+
+    /// Keeps a refusal, best effort; never waits.
+    fn refuse(&self, refusal: Refusal);
+
+    /// Returns what counts callbacks and answers.
+    fn metrics(&self) -> &Arc<Metrics>;
+}
+
+impl Accept for Intake {
+    async fn accept(
         &self,
         posted: Posted<'_>,
         arriving: &Arriving<'_>,
@@ -111,6 +128,16 @@ impl Intake {
         self.judge(arrival, callback).instrument(span).await
     }
 
+    fn refuse(&self, refusal: Refusal) {
+        self.inbox.refuse(refusal);
+    }
+
+    fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+}
+
+impl Intake {
     /// Checks the rules, ours and then the buyer's, and keeps what they let through.
     async fn judge(&self, arrival: Arrival, callback: Callback) -> Result<Receipt, Rejection> {
         let Arrival { action, now, .. } = arrival;

@@ -351,12 +351,7 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let Server { receiver, access, callbacks, operations } = self;
         let config = &receiver.config;
-        let bounds = serve::Bounds {
-            connections: config.http.connections,
-            header_timeout: config.http.header_timeout,
-            grace: config.http.request_timeout,
-            half_close: true,
-        };
+        let bounds = options::callback_bounds(config);
         let stopping = CancellationToken::new();
         let office = receiver.office(stopping.clone());
         let waiting = Arc::clone(&office.waiting);
@@ -447,7 +442,7 @@ pub async fn shutdown_signal() {
 
 /// The time of the system.
 #[derive(Debug)]
-struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {

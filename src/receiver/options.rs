@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use crate::config::{Config, OtherActions, SignatureMode};
 use crate::dispatch;
 use crate::event::Flag;
-use crate::http::callbacks;
+use crate::http::{callbacks, serve};
 use crate::inbox::{Outlets, sqlite};
 use crate::intake::Rejected;
 use crate::intake::trust::Demand;
@@ -19,7 +19,7 @@ use crate::trace::Sampling;
 use crate::words::SubscriberId;
 
 /// Makes the metrics, with the values of their labels.
-pub(super) fn metrics(config: &Config) -> Arc<Metrics> {
+pub(crate) fn metrics(config: &Config) -> Arc<Metrics> {
     Arc::new(Metrics::new(&Labels {
         rules: rules::CATALOGUE.iter().map(|rule| rule.name).collect(),
         causes: callbacks::CAUSES.into_iter().chain([rules::MALFORMED]).collect(),
@@ -36,7 +36,7 @@ pub(super) fn rejected(config: &Config) -> Rejected {
     }
 }
 
-pub(super) fn callback_options(config: &Config) -> callbacks::Options {
+pub(crate) fn callback_options(config: &Config) -> callbacks::Options {
     callbacks::Options {
         base_path: config.http.base_path.clone(),
         refuse_other_actions: config.http.other_actions == OtherActions::Refuse,
@@ -49,6 +49,16 @@ pub(super) fn callback_options(config: &Config) -> callbacks::Options {
             .expect("the settings allow only statuses"),
         retry_after: config.http.retry_after_s,
         challenge: challenge(config),
+    }
+}
+
+/// Returns the bounds of the callbacks' listener.
+pub(crate) fn callback_bounds(config: &Config) -> serve::Bounds {
+    serve::Bounds {
+        connections: config.http.connections,
+        header_timeout: config.http.header_timeout,
+        grace: config.http.request_timeout,
+        half_close: true,
     }
 }
 
@@ -92,7 +102,7 @@ pub(super) fn dispatch_options(config: &Config) -> dispatch::Options {
     }
 }
 
-pub(super) fn inbox_options(
+pub(crate) fn inbox_options(
     config: &Config,
     outlets: Outlets,
     metrics: &Arc<Metrics>,

@@ -16,7 +16,7 @@ use futures_util::FutureExt as _;
 use tempfile::TempDir;
 
 use super::trust::{Demand, Presented, Trust};
-use super::{Intake, Posted, Refused, Rejected, Rejection};
+use super::{Accept as _, Intake, Posted, Refused, Rejected, Rejection};
 use crate::beckn::action::Action;
 use crate::beckn::answer::ErrorType;
 use crate::buyer_rule::ErasedRule;
