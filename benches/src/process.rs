@@ -1,4 +1,4 @@
-//! CPU time: of another process, from `/proc`, and of a thread of this one.
+//! CPU time: of another process, from `/proc`, of this one, and of a thread of it.
 
 use std::fs;
 use std::io;
@@ -25,7 +25,19 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
 /// # Panics
 /// Never: a time that was used is not negative.
 pub fn cpu_time_of_this_thread() -> Duration {
-    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    used(ClockId::ThreadCPUTime)
+}
+
+/// Returns the CPU time that this process has used, user and system, all threads.
+///
+/// # Panics
+/// Never: a time that was used is not negative.
+pub fn cpu_time_of_this_process() -> Duration {
+    used(ClockId::ProcessCPUTime)
+}
+
+fn used(clock: ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
     time.try_into().expect("a time that was used is not negative")
 }
 

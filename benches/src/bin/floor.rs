@@ -1,6 +1,6 @@
 //! The floor: a server that reads the body and answers the static ACK, and does nothing else.
 //!
-//! Bare axum by default, hyper without a router with `--raw`. What the receiver costs above it is
+//! Bare axum by default, hyper without a router with `--hyper`. What the receiver costs above it is
 //! what the receiver does. With `--silent` it never answers: a target of `forward` that hangs.
 
 use std::convert::Infallible;
@@ -29,9 +29,9 @@ struct Arguments {
     listen: SocketAddr,
     /// Serve with hyper alone, without axum.
     #[arg(long)]
-    raw: bool,
+    hyper: bool,
     /// Take every connection and never answer.
-    #[arg(long, conflicts_with = "raw")]
+    #[arg(long, conflicts_with = "hyper")]
     silent: bool,
 }
 
@@ -40,9 +40,9 @@ async fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
     let listener = TcpListener::bind(arguments.listen).await?;
     println!("listening on {}", listener.local_addr()?);
-    match (arguments.silent, arguments.raw) {
+    match (arguments.silent, arguments.hyper) {
         (true, _) => hold(listener).await,
-        (false, true) => serve_raw(listener).await,
+        (false, true) => serve_hyper(listener).await,
         (false, false) => serve_axum(listener).await,
     }
 }
@@ -63,7 +63,7 @@ async fn serve_axum(listener: TcpListener) -> std::io::Result<()> {
     axum::serve(listener, app).await
 }
 
-async fn serve_raw(listener: TcpListener) -> std::io::Result<()> {
+async fn serve_hyper(listener: TcpListener) -> std::io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;

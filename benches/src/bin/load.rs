@@ -1,8 +1,10 @@
 //! The load generator: posts a callback over and over, each under ids of its own, and checks every
 //! answer.
 //!
-//! A closed loop: each connection posts, waits for the answer, posts again. One thread, HTTP/1.1
-//! written by hand over plain sockets, so that the client costs little beside the server.
+//! A closed loop: each connection posts, waits for the answer, posts again. With `--rate` an open
+//! one: each callback has its time to be posted, whatever the server does, and its latency counts
+//! from that time, also when no connection was free to post it. One thread, HTTP/1.1 written by
+//! hand over plain sockets, so that the client costs little beside the server.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -21,6 +23,7 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 
 /// Posts a callback over and over and reports the rate, the latency and what was answered.
@@ -38,6 +41,9 @@ struct Arguments {
     /// How many connections post at the same time.
     #[arg(long, default_value_t = 64)]
     connections: u64,
+    /// Post so many callbacks a second, however long the answers take.
+    #[arg(long, value_parser = rate)]
+    rate: Option<f64>,
     /// How many transactions the callbacks are spread over.
     #[arg(long, default_value_t = 1000)]
     transactions: u64,
@@ -76,6 +82,14 @@ struct Shared {
     presigned: Option<Vec<String>>,
     until: Instant,
     counts: Counts,
+}
+
+/// The times at which the callbacks of an open loop are to be posted.
+struct Pace {
+    first: Instant,
+    interval: Duration,
+    /// One for each callback whose time has come.
+    turns: Semaphore,
 }
 
 /// What was answered since the measurement began.
@@ -159,10 +173,16 @@ async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
         counts: Counts::new()?,
     }));
     let mut connections = JoinSet::new();
+    let pace = arguments.rate.map(|rate| Rc::new(Pace::new(rate)));
+    if let Some(pace) = &pace {
+        let until = shared.borrow().until;
+        connections.spawn_local(Rc::clone(pace).keep(until, arguments.connections));
+    }
     for _ in 0..arguments.connections {
         let stream = TcpStream::connect(arguments.server).await?;
         stream.set_nodelay(true)?;
-        connections.spawn_local(post_until_the_end(stream, template.clone(), Rc::clone(&shared)));
+        let (template, shared, pace) = (template.clone(), Rc::clone(&shared), pace.clone());
+        connections.spawn_local(post_until_the_end(stream, template, shared, pace));
     }
     tokio::time::sleep_until(begin.into()).await;
     shared.borrow_mut().counts = Counts::new()?;
@@ -186,6 +206,13 @@ fn seller(arguments: &Arguments) -> Result<Option<Seller>, Box<dyn Error>> {
     given.map(|(file, key_id)| Seller::read(file, key_id)).transpose()
 }
 
+/// Reads the rate of an open loop.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    let possible = (0.001..=1e6).contains(&rate);
+    possible.then_some(rate).ok_or_else(|| "expected 0.001 to 1000000".to_owned())
+}
+
 fn cpu_time(arguments: &Arguments) -> std::io::Result<Option<Duration>> {
     arguments.pid.map(process::cpu_time).transpose()
 }
@@ -194,17 +221,22 @@ async fn post_until_the_end(
     mut stream: TcpStream,
     mut template: Template,
     shared: Rc<RefCell<Shared>>,
+    pace: Option<Rc<Pace>>,
 ) -> Result<(), String> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let started = Instant::now();
+        if let Some(pace) = &pace {
+            pace.turns.acquire().await.map_err(|error| error.to_string())?.forget();
+        }
+        let started;
         let request = {
             let mut shared = shared.borrow_mut();
+            shared.posted += 1;
+            let (run, message) = (shared.run, shared.posted);
+            started = pace.as_ref().map_or_else(Instant::now, |pace| pace.due(message));
             if started >= shared.until {
                 return Ok(());
             }
-            shared.posted += 1;
-            let (run, message) = (shared.run, shared.posted);
             let transaction = message % shared.transactions;
             match &shared.presigned {
                 None => template.patched(run, transaction, message),
@@ -221,6 +253,42 @@ async fn post_until_the_end(
         shared.borrow_mut().counts.add(verdict, started.elapsed());
     }
 }
+
+impl Pace {
+    fn new(rate: f64) -> Pace {
+        let interval = Duration::from_secs_f64(rate.recip());
+        Pace { first: Instant::now(), interval, turns: Semaphore::new(0) }
+    }
+
+    /// Returns when the callback of this number is to be posted; the first has the number 1.
+    fn due(&self, number: u64) -> Instant {
+        let nanos = u128::from(number - 1) * self.interval.as_nanos();
+        self.first + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Lets the callbacks go, each at its time, and at the end every connection.
+    async fn keep(self: Rc<Self>, until: Instant, connections: u64) -> Result<(), String> {
+        let mut number = 1;
+        while self.due(number) < until {
+            let early = self.due(number).saturating_duration_since(Instant::now());
+            if early.is_zero() {
+                self.turns.add_permits(1);
+                number += 1;
+            } else if early > COARSE {
+                tokio::time::sleep(early - COARSE).await;
+            } else {
+                // The client has a core to itself; the sockets are looked at in between.
+                tokio::task::yield_now().await;
+            }
+        }
+        let connections = usize::try_from(connections).map_err(|error| error.to_string())?;
+        self.turns.add_permits(connections);
+        Ok(())
+    }
+}
+
+/// The runtime's timer counts in milliseconds, too coarse for a latency.
+const COARSE: Duration = Duration::from_millis(2);
 
 /// Reads one answer; there is never more than one, since nothing is posted before it came.
 async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<Verdict, String> {
@@ -250,18 +318,20 @@ impl Report {
         Some(self.cpu?.as_secs_f64() * 1e6 / self.counts.answers().max(1) as f64)
     }
 
-    fn percentiles(&self) -> [u64; 3] {
-        [0.5, 0.99, 0.999].map(|quantile| self.counts.latency.value_at_quantile(quantile))
+    /// Returns p50, p99, p99.9 and the longest.
+    fn percentiles(&self) -> [u64; 4] {
+        [0.5, 0.99, 0.999, 1.0].map(|quantile| self.counts.latency.value_at_quantile(quantile))
     }
 }
 
 fn as_json(report: &Report) -> serde_json::Value {
-    let [p50, p99, p999] = report.percentiles();
+    let [p50, p99, p999, max] = report.percentiles();
     json!({
         "rps": report.per_second(),
         "p50_us": p50,
         "p99_us": p99,
         "p999_us": p999,
+        "max_us": max,
         "cpu_us_per_request": report.cpu_micros(),
         "acks": report.counts.acks,
         "nacks": report.counts.nacks,
@@ -272,11 +342,11 @@ fn as_json(report: &Report) -> serde_json::Value {
 }
 
 fn as_text(report: &Report) -> String {
-    let [p50, p99, p999] = report.percentiles();
+    let [p50, p99, p999, max] = report.percentiles();
     let counts = &report.counts;
     let cpu = report.cpu_micros().map(|micros| format!(", {micros:.1} us of CPU each"));
     format!(
-        "{:.0} callbacks a second{}\nlatency p50 {p50} us, p99 {p99} us, p99.9 {p999} us\n\
+        "{:.0} callbacks a second{}\nlatency p50 {p50} us, p99 {p99} us, p99.9 {p999} us, longest {max} us\n\
          {} ACK, {} NACK, {} other, {} broken connections\n",
         report.per_second(),
         cpu.unwrap_or_default(),
