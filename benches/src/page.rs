@@ -9,7 +9,7 @@ pub type Facts = [(&'static str, String)];
 
 /// How wide and high things are, in the units of the drawings.
 const WIDTH: f64 = 900.0;
-const LABELS: f64 = 330.0;
+const LABELS: f64 = 380.0;
 const LINE: f64 = 26.0;
 
 const STYLE: &str = "
@@ -22,15 +22,15 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 p { color: var(--quiet); margin: .3rem 0 } dl { display: grid; grid-template-columns: auto 1fr; gap: 0 1rem }
 dt { color: var(--quiet) } dd { margin: 0 }
-svg { width: 100%; height: auto; font: 13px system-ui, sans-serif } svg text { fill: var(--ink) }
+svg { width: 100%; height: auto; font: 13px system-ui, sans-serif } svg text { fill: var(--ink); stroke: none }
 svg .quiet { fill: var(--quiet) } svg .grid { stroke: var(--line) } .scroll { overflow-x: auto }
 svg .mark { stroke: var(--ink); stroke-width: 2 }
-.first { fill: var(--first); stroke: var(--first) } .second { fill: var(--second); stroke: var(--second) }
-.third { fill: var(--third); stroke: var(--third) } svg .hollow { fill: var(--paper); stroke: var(--ink) }
+.first { color: var(--first) } .second { color: var(--second) } .third { color: var(--third) }
+svg .first, svg .second, svg .third { fill: currentColor; stroke: currentColor } svg .hollow { fill: var(--paper); stroke: var(--ink) }
 svg line { stroke-width: 2 } svg .grid { stroke-width: 1 }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap }
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line) }
-th:first-child, td:first-child { text-align: left; white-space: normal } th { font-weight: 600 }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left } th { font-weight: 600 }
 ";
 
 /// Returns the page.

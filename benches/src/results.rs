@@ -81,7 +81,7 @@ pub const KINDS: [Kind; 20] = [
     kind("unsigned-64", Some("dispatch-off-64"), "durable ACK"),
     kind("open-64", None, "durable ACK, open loop at half the rate"),
     kind("unsigned-1024", None, "durable ACK, 1,024 connections"),
-    kind("slow-1024", Some("unsigned-1024"), "the same, each sync 2 ms longer"),
+    kind("slow-1024", Some("unsigned-1024"), "1,024 connections, syncs 2 ms longer"),
     kind("inbox-64", None, "append alone, 64 at a time"),
     kind("inbox-256", None, "append alone, 256 at a time"),
     kind("inbox-1024", None, "append alone, 1,024 at a time"),
@@ -196,6 +196,9 @@ pub fn title_of(what: &str) -> &str {
     match what {
         LIMIT => "floor, digest and verification",
         BOUND => "four syncs and 2 ms",
+        "floor-256" | "floor-ret11" | "floor-track" => "axum floor with the same",
+        "unsigned-1024" => "the same without",
+        "dispatch-off-64" => "the handler paused",
         _ => KINDS.iter().find(|kind| kind.what == what).map_or(what, |kind| kind.title),
     }
 }

@@ -146,6 +146,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if report.broken > 0 || report.counts.acks != report.counts.answers() {
         return Err("not every callback was answered with an ACK".into());
     }
+    if report.counts.acks == 0 {
+        return Err("no callback was answered".into());
+    }
     Ok(())
 }
 
@@ -163,6 +166,7 @@ async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
         };
         (1..=arguments.presigned).map(&mut sign).collect()
     });
+    let streams = connect(arguments).await?;
     let begin = Instant::now() + Duration::from_secs_f64(arguments.warm_up_seconds);
     let shared = Rc::new(RefCell::new(Shared {
         run,
@@ -178,9 +182,7 @@ async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
         let until = shared.borrow().until;
         connections.spawn_local(Rc::clone(pace).keep(until, arguments.connections));
     }
-    for _ in 0..arguments.connections {
-        let stream = TcpStream::connect(arguments.server).await?;
-        stream.set_nodelay(true)?;
+    for stream in streams {
         let (template, shared, pace) = (template.clone(), Rc::clone(&shared), pace.clone());
         connections.spawn_local(post_until_the_end(stream, template, shared, pace));
     }
@@ -199,6 +201,18 @@ async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
         cpu_time(arguments)?.zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
     let counts = std::mem::replace(&mut shared.borrow_mut().counts, Counts::new()?);
     Ok(Report { counts, broken, elapsed, cpu })
+}
+
+/// Opens the connections. Many at once may have to knock twice, a second later, so the clock starts
+/// when all are open.
+async fn connect(arguments: &Arguments) -> std::io::Result<Vec<TcpStream>> {
+    let mut streams = Vec::new();
+    for _ in 0..arguments.connections {
+        let stream = TcpStream::connect(arguments.server).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    Ok(streams)
 }
 
 fn seller(arguments: &Arguments) -> Result<Option<Seller>, Box<dyn Error>> {
