@@ -9,7 +9,7 @@ pub type Facts = [(&'static str, String)];
 
 /// How wide and high things are, in the units of the drawings.
 const WIDTH: f64 = 900.0;
-const LABELS: f64 = 380.0;
+const LABELS: f64 = 410.0;
 const LINE: f64 = 26.0;
 
 const STYLE: &str = "
@@ -51,7 +51,7 @@ pub fn page(facts: &Facts, rounds: &Rounds) -> String {
          <p>Medians of the rounds' ratios, with the smallest and the largest. \
          <span class=\"first\">●</span> CPU time of what it is compared with, to its own; \
          <span class=\"second\">●</span> its rate, to that of what it is compared with. \
-         More is better.</p>\n{ratios}\n\
+         More is better; the number is the median of the CPU time's ratio.</p>\n{ratios}\n\
          <h2>Latency of an answer</h2>\n\
          <p>Medians of the rounds, on a logarithmic scale. <span class=\"first\">●</span> p50, \
          <span class=\"second\">●</span> p99, <span class=\"third\">●</span> p99.9, ○ longest. \

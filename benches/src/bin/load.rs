@@ -289,7 +289,7 @@ impl Pace {
                 self.turns.add_permits(1);
                 number += 1;
             } else if early > COARSE {
-                tokio::time::sleep(early - COARSE).await;
+                tokio::time::sleep(early.saturating_sub(COARSE)).await;
             } else {
                 // The client has a core to itself; the sockets are looked at in between.
                 tokio::task::yield_now().await;

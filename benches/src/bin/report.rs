@@ -33,6 +33,9 @@ struct Arguments {
     seconds: f64,
 }
 
+/// From so many percent of the CPU on that others use, a reader is warned.
+const BUSY: f64 = 10.0;
+
 /// Where it was measured.
 #[derive(Debug, Serialize)]
 struct Machine {
@@ -44,6 +47,8 @@ struct Machine {
     profile: String,
     fdatasync_p50_us: Option<f64>,
     fdatasync_p99_us: Option<f64>,
+    /// How much of the CPU others used before the rounds.
+    others_busy_percent: Option<f64>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -66,6 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let length = format!("{count} of {} s", arguments.seconds);
     fs::write(arguments.out.join("report.html"), page::page(&facts(&machine, length), &rounds))?;
     print!("{}", page::markdown(&rounds.rows()));
+    if let Some(busy) = machine.others_busy_percent.filter(|busy| *busy > BUSY) {
+        eprintln!("others used {busy:.0} % of the CPU meanwhile: look at the spread first");
+    }
     Ok(())
 }
 
@@ -73,7 +81,7 @@ fn machine(arguments: &Arguments, rounds: &Rounds) -> Result<Machine, Box<dyn Er
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
     // ARM's has no such line.
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let sync = |name| rounds.spread("sync", name).map(|spread| spread.median);
+    let median = |what, name| rounds.spread(what, name).map(|spread| spread.median);
     Ok(Machine {
         cpu: cpu.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned()),
         cores: std::thread::available_parallelism()?.get(),
@@ -81,14 +89,17 @@ fn machine(arguments: &Arguments, rounds: &Rounds) -> Result<Machine, Box<dyn Er
         rustc: arguments.rustc.clone(),
         commit: arguments.commit.clone(),
         profile: arguments.profile.clone(),
-        fdatasync_p50_us: sync("fdatasync_p50_us"),
-        fdatasync_p99_us: sync("fdatasync_p99_us"),
+        fdatasync_p50_us: median("sync", "fdatasync_p50_us"),
+        fdatasync_p99_us: median("sync", "fdatasync_p99_us"),
+        others_busy_percent: median("others", "busy_percent"),
     })
 }
 
-fn facts(machine: &Machine, rounds: String) -> [(&'static str, String); 6] {
-    let sync = |micros: Option<f64>| micros.map_or("?".to_owned(), |micros| format!("{micros:.0}"));
-    let (p50, p99) = (sync(machine.fdatasync_p50_us), sync(machine.fdatasync_p99_us));
+fn facts(machine: &Machine, rounds: String) -> [(&'static str, String); 7] {
+    let whole =
+        |figure: Option<f64>| figure.map_or("?".to_owned(), |figure| format!("{figure:.0}"));
+    let (p50, p99) = (whole(machine.fdatasync_p50_us), whole(machine.fdatasync_p99_us));
+    let others = whole(machine.others_busy_percent);
     [
         ("CPU", format!("{}, {} cores", machine.cpu, machine.cores)),
         ("Kernel", machine.kernel.clone()),
@@ -96,5 +107,6 @@ fn facts(machine: &Machine, rounds: String) -> [(&'static str, String); 6] {
         ("Build", format!("{}, profile {}", machine.rustc, machine.profile)),
         ("Commit", machine.commit.clone()),
         ("Rounds", rounds),
+        ("Others", format!("used {others} % of the CPU before the rounds")),
     ]
 }

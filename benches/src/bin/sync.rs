@@ -22,7 +22,7 @@ struct Arguments {
 }
 
 /// What is written before each sync: a page of the inbox.
-const PAGE: [u8; 32 * 1024] = [0x5A; 32 * 1024];
+static PAGE: [u8; 32 * 1024] = [0x5A; 32 * 1024];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
