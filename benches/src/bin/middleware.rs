@@ -9,6 +9,10 @@ use beckn_receiver::Config;
 use beckn_receiver::bench::serve_accepting_all;
 use tokio::net::TcpListener;
 
+/// As in the binary that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::from_environment()?;

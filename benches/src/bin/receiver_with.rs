@@ -13,6 +13,10 @@ use beckn_receiver::{
 };
 use clap::{Parser, ValueEnum};
 
+/// As in the binary that ships.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Receives callbacks and hands them to a handler that does this.
 #[derive(Debug, Parser)]
 struct Arguments {
