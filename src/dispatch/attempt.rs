@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub(super) enum Ended {
 pub(super) async fn attempt(desk: Arc<Desk>, mut claim: Claim) -> Ended {
     desk.states.judge(&mut claim);
     let span = trace::delivery(&desk.callee.name, claim.event(), desk.options.sampling);
-    attempt_within(desk, claim, &span).instrument(span.clone()).await
+    pin!(attempt_within(desk, claim, &span)).instrument(span.clone()).await
 }
 
 /// Calls and settles; how it ended is noted in the span.

@@ -8,6 +8,7 @@
 //!   still sends it would find a closed connection and answer 502 instead.
 
 use std::any::Any;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -168,13 +169,21 @@ fn guarded(router: Router, retry_after: u64, metrics: Arc<Metrics>) -> Router {
     }))
 }
 
+/// Boxed here, once: each layer of the router moves the future that it is given, and this one has
+/// all that a callback needs until its answer.
 async fn take<I: Accept>(State(desk): State<Arc<Desk<I>>>, request: Request) -> Response {
+    Box::pin(answered(desk, request)).await
+}
+
+async fn answered<I: Accept>(desk: Arc<Desk<I>>, request: Request) -> Response {
     let began = Instant::now();
     let (parts, mut body) = request.into_parts();
     let route = last_segment(parts.uri.path());
     let arriving = noted::arriving(desk.options.sampling, began, route, &parts.headers);
-    let taken = serve(&desk, &parts, &mut body, &arriving);
-    let outcome = tokio::time::timeout(desk.options.request_timeout, taken).await;
+    let outcome = {
+        let taken = pin!(serve(&desk, &parts, &mut body, &arriving));
+        tokio::time::timeout(desk.options.request_timeout, taken).await
+    };
     match outcome.unwrap_or(Err(Trouble::Late)) {
         Ok((action, receipt)) => {
             let answer = match receipt {

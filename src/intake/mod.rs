@@ -12,6 +12,7 @@ pub(crate) mod trust;
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,10 +113,10 @@ impl Accept for Intake {
         };
         let arrival = Arrival { action, sender, body, now };
         let callback = match Callback::parse(&arrival.body) {
-            Ok(callback) => callback,
+            Ok(callback) => Box::new(callback),
             Err(malformed) => {
                 let refused = Box::new(refused::as_malformed(&malformed, arrival.sender.as_ref()));
-                return self.turn_away(refused, arrival.into_entry(Callback::default())).await;
+                return self.turn_away(refused, arrival.into_entry(Box::default())).await;
             }
         };
         if let Some(sender) = &arrival.sender
@@ -125,7 +126,7 @@ impl Accept for Intake {
             return Err(turned_back(distrust, arrival.body));
         }
         let span = arriving.belongs_to(callback.context.transaction_id.as_deref());
-        self.judge(arrival, callback).instrument(span).await
+        pin!(self.judge(arrival, callback)).instrument(span).await
     }
 
     fn refuse(&self, refusal: Refusal) {
@@ -139,7 +140,7 @@ impl Accept for Intake {
 
 impl Intake {
     /// Checks the rules, ours and then the buyer's, and keeps what they let through.
-    async fn judge(&self, arrival: Arrival, callback: Callback) -> Result<Receipt, Rejection> {
+    async fn judge(&self, arrival: Arrival, callback: Box<Callback>) -> Result<Receipt, Rejection> {
         let Arrival { action, now, .. } = arrival;
         let findings = self.rules.check(action, &callback, now);
         let origin = Origin::of(arrival.sender.as_ref(), &callback);
@@ -258,7 +259,7 @@ struct Entry {
 }
 
 impl Arrival {
-    fn into_entry(self, callback: Callback) -> Entry {
+    fn into_entry(self, callback: Box<Callback>) -> Entry {
         let record = Record {
             message: callback.content.message.clone(),
             error: callback.content.error.clone(),
@@ -266,7 +267,7 @@ impl Arrival {
         };
         let repaired = callback.shape.bom || callback.shape.trailing_comma.is_some();
         let other_payload = rules::carries_another_payload(self.action, &callback);
-        let mut event = OrderEvent::new(self.action, callback, self.body, self.now);
+        let mut event = Box::new(OrderEvent::new(self.action, *callback, self.body, self.now));
         event.sender = self.sender;
         if repaired {
             event.flags.insert(Flag::Repaired);
@@ -274,6 +275,6 @@ impl Arrival {
         if other_payload {
             event.flags.insert(Flag::OtherPayload);
         }
-        Entry { record, event: Box::new(event) }
+        Entry { record, event }
     }
 }

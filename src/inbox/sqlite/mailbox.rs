@@ -302,6 +302,12 @@ impl Mailbox {
                 && state.outcomes.len() < COMPANY_ENOUGH
                 && !state.is_ending()
         };
+        if !state.outcomes.is_empty() {
+            (state, _) = self
+                .arrived
+                .wait_timeout_while(state, COMPANY, only_outcomes)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
         if !state.appends.is_empty() {
             // The first append wakes this thread, which then takes the core from those who would
             // bring more: half of all commits held a single callback. Where nobody else wants the
@@ -309,12 +315,6 @@ impl Mailbox {
             drop(state);
             std::thread::yield_now();
             state = self.lock();
-        }
-        if !state.outcomes.is_empty() {
-            (state, _) = self
-                .arrived
-                .wait_timeout_while(state, COMPANY, only_outcomes)
-                .unwrap_or_else(PoisonError::into_inner);
         }
         state.take(batch_limit)
     }
