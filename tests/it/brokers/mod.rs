@@ -66,12 +66,21 @@ fn write_settings(directory: &Path, handler: &str) {
     std::fs::write(directory.join("config.toml"), settings).unwrap();
 }
 
-/// Returns how many events wait, of a receiver that has to be ready.
+/// Returns how many events wait, of a receiver that has to be ready; after a start it counts them
+/// first.
 async fn unsettled(child: &Child) -> usize {
-    let ready = request(child.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
-    assert_eq!(ready.status, 200, "{ready}");
-    let count = ready.body.lines().find_map(|line| line.strip_prefix("unsettled events: "));
-    count.expect("it says how many").parse().unwrap()
+    let mut count = None;
+    wait_until("unsettled events are counted", async || {
+        let ready = request(child.operations, "GET /readyz HTTP/1.1\r\n", b"").await;
+        assert_eq!(ready.status, 200, "{ready}");
+        let mut said =
+            ready.body.lines().filter_map(|line| line.strip_prefix("unsettled events: "));
+        let said = said.next().expect("it says how many");
+        count = (!said.ends_with("still counting")).then(|| said.parse().unwrap());
+        count.is_some()
+    })
+    .await;
+    count.unwrap()
 }
 
 /// Waits until the broker has taken some more.
