@@ -84,6 +84,11 @@ fn explain(cause: &str) -> (String, String) {
             "The body is longer than `http.body_limit_bytes`.",
             "Send less, or agree on a larger limit.",
         ),
+        rules::MALFORMED => (
+            "The body is not one JSON object in UTF-8.",
+            "Send the callback as one JSON object; where it ends to be one is in the message that \
+             the seller was told.",
+        ),
         _ => (
             "A rule of the buyer's own refused it.",
             "What was expected is in the message that the seller was told.",

@@ -63,7 +63,10 @@ async fn events_are_listed_and_shown_beside_a_running_receiver() {
 async fn refusals_are_listed_with_what_the_seller_was_told() {
     let receiver = TestReceiver::start("", Recorder::new()).await;
     receiver.post("/on_status", on_status("t", "m", "A").replace("on_status", "on_track")).await;
+    receiver.post("/on_status", "no JSON").await;
     let directory = receiver.stop().await;
+    let long = output(directory.path(), &["refusals", "--cause", "json.syntax", "--long"]);
+    assert!(long.contains("The body is not one JSON object in UTF-8."), "{long}");
     let listed = output(directory.path(), &["refusals"]);
     assert!(listed.contains("context.action") && listed.contains("seller.example"), "{listed}");
 }
