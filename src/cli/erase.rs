@@ -27,6 +27,13 @@ pub(super) fn run(source: &Source, arguments: &Arguments) -> Result<ExitCode, Fa
         return Ok(ExitCode::SUCCESS);
     }
     let ErasureView { events, pending, refusals, .. } = view;
+    if events == 0 && refusals == 0 {
+        println!(
+            "requested, but nothing is kept of this transaction id: is it written as `events` \
+             shows it? What is erased already has no id any more"
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     println!(
         "requested: the running receiver, or the next, erases {} and {}",
         counted(events, "event"),

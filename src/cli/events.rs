@@ -120,7 +120,10 @@ pub(super) fn event_id(text: &str) -> Result<EventId, String> {
     // A delivery id names its event, too.
     let text = text.get(..36).unwrap_or(text);
     Uuid::try_parse(text).map(EventId::new).map_err(|error| {
-        format!("expected an event's id, as `beckn-receiver events` prints it: {error}")
+        format!(
+            "expected an event's id, as `beckn-receiver events` prints it; `order` and `timeline` \
+             take others: {error}"
+        )
     })
 }
 

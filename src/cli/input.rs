@@ -15,20 +15,22 @@ pub(super) fn body(file: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(read(file, limit)?.ok_or_else(long)?)
 }
 
-/// Reads a file that holds one line, without the spaces around it; `what` it holds goes into the
-/// message of a failure, the text never does.
+/// Reads a file that holds one line, without the spaces around it and without comments, lines that
+/// begin with `#`; `what` it holds goes into the message of a failure, the text never does.
 pub(super) fn line(file: &Path, what: &str) -> Result<String, Failure> {
     let name = file.display();
     let bytes = read(file, LINE_BYTES)?
         .ok_or_else(|| format!("expected {what} in {name}, found more than {LINE_BYTES} bytes"))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| format!("expected {what} in {name}, found {}", error.utf8_error()))?;
-    let text = text.trim();
-    if text.is_empty() || text.lines().count() > 1 {
-        let found = text.lines().count();
-        return Err(format!("expected {what} in {name} on one line, found {found} lines").into());
+    let is_comment = |line: &&str| text.trim().lines().count() > 1 && line.starts_with('#');
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_comment(line)).collect();
+    if let [line] = lines[..] {
+        return Ok(line.to_owned());
     }
-    Ok(text.to_owned())
+    let found = lines.len();
+    Err(format!("expected {what} in {name} on one line, found {found} lines").into())
 }
 
 /// Reads a file to its end; `None` when it is longer than `limit`.

@@ -44,7 +44,11 @@ pub(super) struct Order {
 pub(super) fn transaction(source: &Source, arguments: &Transaction) -> Result<ExitCode, Failure> {
     let view = whole(source, &arguments.id)?;
     if view.entries.is_empty() {
-        return Err(format!("there is no event of transaction {}", Outside(&arguments.id)).into());
+        return Err(format!(
+            "there is no event of transaction {}; `order` takes an order's id, `show` an event's",
+            Outside(&arguments.id)
+        )
+        .into());
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if arguments.json {
@@ -158,7 +162,11 @@ pub(super) fn order(source: &Source, arguments: &Order) -> Result<ExitCode, Fail
         view = source.order(&arguments.id, Some(after))?;
     }
     if view.last_event.is_none() {
-        return Err(format!("there is no event of order {}", Outside(&arguments.id)).into());
+        return Err(format!(
+            "there is no event of order {}; `timeline` takes a transaction's id, `show` an event's",
+            Outside(&arguments.id)
+        )
+        .into());
     }
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if arguments.json {

@@ -109,7 +109,9 @@ impl Scene {
         let lines = std::fs::read_to_string(lines).unwrap();
         let token = lines.trim().rsplit('|').next().unwrap().to_owned();
         let token_file = receiver.inbox().join("token");
-        std::fs::write(&token_file, format!("{token}\n")).unwrap();
+        // As the receiver keeps it.
+        let line = format!("# who asks\nadmin|read,bodies,act|{token}\n");
+        std::fs::write(&token_file, line).unwrap();
         Self { receiver, proxy, token_file, token }
     }
 
@@ -244,6 +246,8 @@ async fn events_are_handed_over_again_and_erased_from_afar() {
     assert!(told.starts_with(&format!("{first} requested")), "{told}");
     assert_eq!(recorder.wait_for(3).await[2].id.to_string(), first);
     scene.receiver.settle().await;
+    let told = scene.far(&["erase", "--transaction", "t-1"]).await;
+    assert!(told.contains("nothing is kept of this transaction id"), "{told}");
     let told = scene.far(&["erase", "--transaction", "t1"]).await;
     assert!(told.contains("erases 1 event and 0 refusals"), "{told}");
     wait_until("the transaction is erased", async || {

@@ -7,6 +7,7 @@ use super::{Local, Source};
 use crate::cli::{Failure, input, mistake};
 use crate::config::Config;
 use crate::operations::Ledger;
+use crate::words::TokenLine;
 
 /// The variables that are read in place of the options.
 const URL: &str = "BECKN_RECEIVER_URL";
@@ -105,7 +106,12 @@ impl Place {
         let variable = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
         let file = self.token_file.clone().or_else(|| variable(TOKEN_FILE).map(PathBuf::from));
         match file {
-            Some(file) => Ok(Some(input::line(&file, "a token")?)),
+            Some(file) => {
+                let line = input::line(&file, "a token")?;
+                // As the receiver keeps it, with its name and what it permits.
+                let token = TokenLine::parse(&line).map(|line| line.token.to_owned());
+                Ok(Some(token.unwrap_or(line)))
+            }
             None => Ok(variable(TOKEN)),
         }
     }
