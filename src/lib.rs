@@ -98,6 +98,7 @@ pub mod cli;
 pub use beckn::action::Action;
 pub use beckn::answer::ErrorType;
 pub use beckn::callback::{Callback, Malformed, Payload};
+pub use beckn::text::Text;
 pub use buyer_rule::{BuyerRule, Refuse};
 pub use config::Config;
 pub use event::{EventId, Flag, Flags, OrderEvent};

@@ -8,6 +8,7 @@ use super::action::Action;
 use super::lax::model;
 use super::place::Place;
 use super::scalar::{IsoDuration, Timestamp};
+use super::text::Text;
 
 /// The dialect of the protocol that a body is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,45 +26,45 @@ model! {
     /// The context of a callback.
     pub struct Context [seen = note_spelling] {
         /// The domain, such as `ONDC:RET11`.
-        domain: Option<String> = "domain",
+        domain: Option<Text> = "domain",
         /// The action as sent; see [`Context::action`].
-        action: Option<String> = "action",
+        action: Option<Text> = "action",
         /// The country as sent at the top (dialect A); see [`Context::country`].
-        country: Option<String> = "country",
+        country: Option<Text> = "country",
         /// The city as sent at the top (dialect A); see [`Context::city`].
-        city: Option<String> = "city",
+        city: Option<Text> = "city",
         /// Country and city (dialects B and C).
         location: Option<ContextLocation> = "location",
         /// The version of dialect A; see [`Context::version`].
-        core_version: Option<String> = "core_version",
+        core_version: Option<Text> = "core_version",
         /// The version of dialects B and C; see [`Context::version`].
-        version: Option<String> = "version",
+        version: Option<Text> = "version",
         /// The buyer app.
-        bap_id: Option<String> = "bap_id" | "bapId",
+        bap_id: Option<Text> = "bap_id" | "bapId",
         /// Where the buyer app takes callbacks.
-        bap_uri: Option<String> = "bap_uri" | "bapUri",
+        bap_uri: Option<Text> = "bap_uri" | "bapUri",
         /// The seller app; optional in the schemas.
-        bpp_id: Option<String> = "bpp_id" | "bppId",
+        bpp_id: Option<Text> = "bpp_id" | "bppId",
         /// Where the seller app takes requests.
-        bpp_uri: Option<String> = "bpp_uri" | "bppUri",
+        bpp_uri: Option<Text> = "bpp_uri" | "bppUri",
         /// The transaction, which lives as long as the order.
-        transaction_id: Option<String> = "transaction_id" | "transactionId",
+        transaction_id: Option<Text> = "transaction_id" | "transactionId",
         /// The message. Not unique: sellers reuse it for several callbacks.
-        message_id: Option<String> = "message_id" | "messageId",
+        message_id: Option<Text> = "message_id" | "messageId",
         /// When the callback was made.
         timestamp: Option<Timestamp> = "timestamp",
         /// How long it is valid.
         ttl: Option<IsoDuration> = "ttl",
         /// The sender's public key for encryption.
-        key: Option<String> = "key",
+        key: Option<Text> = "key",
         /// The network (dialect C).
-        network_id: Option<String> = "networkId" | "network_id",
+        network_id: Option<Text> = "networkId" | "network_id",
         /// The schemas that the message uses (dialect C).
-        schema_context: Vec<String> = "schemaContext" | "schema_context",
+        schema_context: Vec<Text> = "schemaContext" | "schema_context",
         /// The sender (a draft of dialect C).
-        sender_id: Option<String> = "senderId",
+        sender_id: Option<Text> = "senderId",
         /// The receiver (a draft of dialect C).
-        receiver_id: Option<String> = "receiverId",
+        receiver_id: Option<Text> = "receiverId",
     }
     private {
         /// Whether a key was spelt as only dialect C does.

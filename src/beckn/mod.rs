@@ -15,6 +15,7 @@ pub(crate) mod repair;
 pub mod scalar;
 pub(crate) mod states;
 pub mod tags;
+pub mod text;
 pub mod tracking;
 pub mod vocabulary;
 

@@ -3,20 +3,21 @@
 use super::lax::model;
 use super::scalar::{Gps, IsoDuration, Timestamp};
 use super::tags::Tags;
+use super::text::Text;
 
 model! {
     /// What something is called and looks like.
     pub struct Descriptor [text = name] {
         /// Its code.
-        code: Option<String> = "code",
+        code: Option<Text> = "code",
         /// Its name.
-        name: Option<String> = "name",
+        name: Option<Text> = "name",
         /// In a few words.
-        short_desc: Option<String> = "short_desc",
+        short_desc: Option<Text> = "short_desc",
         /// In more words.
-        long_desc: Option<String> = "long_desc",
+        long_desc: Option<Text> = "long_desc",
         /// A picture of it.
-        symbol: Option<String> = "symbol",
+        symbol: Option<Text> = "symbol",
         /// More pictures.
         images: Vec<Image> = "images",
     }
@@ -26,9 +27,9 @@ model! {
     /// A picture: a text in dialect A, an object in dialect B.
     pub struct Image [published = STRING_OR_OBJECT] [text = url] {
         /// Where it is.
-        url: Option<String> = "url",
+        url: Option<Text> = "url",
         /// Which size it is, in the words of the protocol.
-        size_type: Option<String> = "size_type",
+        size_type: Option<Text> = "size_type",
     }
 }
 
@@ -36,9 +37,9 @@ model! {
     /// A city, state or country: a text in dialect A, an object in dialect B.
     pub struct Place [published = STRING_OR_OBJECT] [text = name] {
         /// Its code.
-        code: Option<String> = "code",
+        code: Option<Text> = "code",
         /// Its name, or the text that was sent in place of an object.
-        name: Option<String> = "name",
+        name: Option<Text> = "name",
     }
 }
 
@@ -58,27 +59,27 @@ model! {
     /// A postal address: an object in dialect A, one text in dialect B.
     pub struct Address [published = STRING_OR_OBJECT] [text = text] {
         /// The whole address, when it was sent as one text; some sellers put it under `full`.
-        text: Option<String> = "full",
+        text: Option<Text> = "full",
         /// Door or flat.
-        door: Option<String> = "door",
+        door: Option<Text> = "door",
         /// Who or what is there.
-        name: Option<String> = "name",
+        name: Option<Text> = "name",
         /// Building.
-        building: Option<String> = "building",
+        building: Option<Text> = "building",
         /// Street.
-        street: Option<String> = "street",
+        street: Option<Text> = "street",
         /// Locality.
-        locality: Option<String> = "locality",
+        locality: Option<Text> = "locality",
         /// Ward.
-        ward: Option<String> = "ward",
+        ward: Option<Text> = "ward",
         /// City.
-        city: Option<String> = "city",
+        city: Option<Text> = "city",
         /// State.
-        state: Option<String> = "state",
+        state: Option<Text> = "state",
         /// Country.
-        country: Option<String> = "country",
+        country: Option<Text> = "country",
         /// Postal code.
-        area_code: Option<String> = "area_code",
+        area_code: Option<Text> = "area_code",
     }
 }
 
@@ -86,7 +87,7 @@ model! {
     /// A place on the map.
     pub struct Location {
         /// Its id at the seller.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// What it is called.
         descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Its position.
@@ -94,7 +95,7 @@ model! {
         /// Its address.
         address: Option<Box<Address>> = "address",
         /// The code of a station.
-        station_code: Option<String> = "station_code",
+        station_code: Option<Text> = "station_code",
         /// City (dialect B).
         city: Option<Box<Place>> = "city",
         /// State (dialect B).
@@ -102,7 +103,7 @@ model! {
         /// Country (dialect B).
         country: Option<Box<Place>> = "country",
         /// Postal code (dialect B).
-        area_code: Option<String> = "area_code",
+        area_code: Option<Text> = "area_code",
         /// When it holds: for tracking, when the position was taken.
         time: Option<Box<Time>> = "time",
         /// When it was last updated (ONDC tracking).
@@ -116,7 +117,7 @@ model! {
     /// A time: a point, a range, or a duration.
     pub struct Time [text = timestamp] {
         /// What it stands for.
-        label: Option<String> = "label",
+        label: Option<Text> = "label",
         /// A point in time.
         timestamp: Option<Timestamp> = "timestamp",
         /// A duration.
@@ -124,7 +125,7 @@ model! {
         /// From when to when.
         range: Option<TimeRange> = "range",
         /// Days of the week, `1,2,3`.
-        days: Option<String> = "days",
+        days: Option<Text> = "days",
     }
 }
 

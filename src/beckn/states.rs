@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::order::Order;
 use super::scalar::Timestamp;
+use super::text::Text;
 use super::vocabulary::KnownFulfillmentCode as Code;
 use super::vocabulary::{FulfillmentCode, KnownOrderState, OrderState};
 
@@ -23,13 +24,13 @@ const ID_BYTES: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Told {
     /// The order's id.
-    pub(crate) order_id: String,
+    pub(crate) order_id: Text,
     /// Its state, when it is one that is published.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    state: Option<String>,
+    state: Option<Text>,
     /// The published codes of its fulfilments, by their ids.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    fulfillments: Vec<(String, String)>,
+    fulfillments: Vec<(Text, Text)>,
     /// When the order was last changed, in microseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     updated_at: Option<i64>,
@@ -41,16 +42,16 @@ pub(crate) struct Told {
 impl Told {
     /// Reads what an order tells; `None` without an id to file it under.
     pub(crate) fn of(order: &Order, context: &Context) -> Option<Self> {
-        let short = |id: &&String| id.len() <= ID_BYTES;
+        let short = |id: &&Text| id.len() <= ID_BYTES;
         let micros = |at: &Timestamp| at.utc().map(|at| at.timestamp_micros());
         let code = |one: &super::order::Fulfillment| {
             let code = one.code().filter(|code| code.known().is_some())?;
-            Some((one.id.as_ref().filter(short)?.clone(), code.as_str().to_owned()))
+            Some((one.id.as_ref().filter(short)?.clone(), code.as_str().into()))
         };
         let state = order.state().filter(|state| state.known().is_some());
         Some(Self {
             order_id: order.id.as_ref().filter(short)?.clone(),
-            state: state.map(|state| state.as_str().to_owned()),
+            state: state.map(|state| state.as_str().into()),
             fulfillments: order.fulfillments.iter().filter_map(code).take(FULFILLMENTS).collect(),
             updated_at: order.updated_at.as_ref().and_then(micros),
             stamped_at: context.timestamp.as_ref().and_then(micros),
@@ -254,13 +255,13 @@ fn reaches(from: Code, to: Code) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, Told};
+    use super::{Known, Text, Told};
 
     fn told(state: Option<&str>, code: Option<&str>, at: Option<i64>) -> Told {
         Told {
-            order_id: "O1".to_owned(),
-            state: state.map(str::to_owned),
-            fulfillments: code.map(|code| ("F1".to_owned(), code.to_owned())).into_iter().collect(),
+            order_id: "O1".into(),
+            state: state.map(Text::from),
+            fulfillments: code.map(|code| ("F1".into(), code.into())).into_iter().collect(),
             updated_at: at,
             stamped_at: None,
         }

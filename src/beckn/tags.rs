@@ -4,13 +4,13 @@
 //! `descriptor` that holds the code (Beckn 1.x), and a free object of scalars (Beckn 0.9). All
 //! are read as groups; a free object is one group without a code.
 
-use std::borrow::Cow;
 use std::ops::Deref;
 
 use serde::de::{IgnoredAny, MapAccess};
 use serde::{Deserializer, Serialize};
 
 use super::lax::{At, Field, Key, Lax, Model, Object, One, Shapes, fill, last, merge};
+use super::text::Text;
 
 /// All groups of tags of one thing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -27,13 +27,13 @@ pub struct Tags {
 pub struct TagGroup {
     /// What the group is about; none when the tags are a free object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
+    pub code: Option<Text>,
     /// Its name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Text>,
     /// A value of the group itself; a few sellers send tags without lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    pub value: Option<Text>,
     /// The tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub list: Vec<Tag>,
@@ -45,13 +45,13 @@ pub struct TagGroup {
 pub struct Tag {
     /// What it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
+    pub code: Option<Text>,
     /// Its name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Text>,
     /// What it says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
+    pub value: Option<Text>,
 }
 
 impl Tags {
@@ -142,7 +142,7 @@ impl Model for TagGroup {
                 _ if !is_group && at.take_element() => {
                     let mut value = None;
                     map.next_value_seed(One::new(&mut value, at, Shapes::ANY))?;
-                    free.extend(value.map(|value| Tag::free(key, value)));
+                    free.extend(value.map(|value| Tag::free(&key, value)));
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -158,7 +158,7 @@ impl Model for TagGroup {
 fn read_code<'de, A: MapAccess<'de>>(
     map: &mut A,
     key: &str,
-    code: &mut Option<String>,
+    code: &mut Option<Text>,
     at: &At<'_>,
 ) -> Result<(), A::Error> {
     let (key, published) = match key {
@@ -169,8 +169,8 @@ fn read_code<'de, A: MapAccess<'de>>(
 }
 
 impl Tag {
-    fn free(code: Cow<'_, str>, value: String) -> Tag {
-        Tag { code: Some(code.into_owned()), name: None, value: Some(value) }
+    fn free(code: &str, value: Text) -> Tag {
+        Tag { code: Some(code.into()), name: None, value: Some(value) }
     }
 }
 

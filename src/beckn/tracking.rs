@@ -4,6 +4,7 @@ use super::contract::Contract;
 use super::lax::model;
 use super::place::Location;
 use super::tags::Tags;
+use super::text::Text;
 use super::vocabulary::TrackingStatus;
 
 model! {
@@ -11,11 +12,11 @@ model! {
     /// the context's transaction says what it belongs to.
     pub struct Tracking {
         /// The fulfilment's id (ONDC).
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// Where a person or a program can follow it.
-        url: Option<String> = "url",
+        url: Option<Text> = "url",
         /// How to open the address (Beckn 0.9.1).
-        tl_method: Option<String> = "tl_method",
+        tl_method: Option<Text> = "tl_method",
         /// Whether it can be followed.
         status: Option<TrackingStatus> = "status",
         /// Where it is now.
@@ -25,7 +26,7 @@ model! {
         /// The contract that is tracked (Beckn 2.0).
         contract: Option<Box<Contract>> = "contract",
         /// The media type of the address.
-        content_type: Option<String> = "content_type",
+        content_type: Option<Text> = "content_type",
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::MapAccess;
 
 use super::lax::{At, Lax, Object, Shapes};
+use super::text::Text;
 
 /// Declares an open enumeration: a text that keeps its spelling, and the values that are known.
 ///
@@ -22,7 +23,7 @@ macro_rules! open_enum {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
         #[serde(transparent)]
-        pub struct $name(Box<str>);
+        pub struct $name(Text);
 
         $(#[$known_meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,13 +52,13 @@ macro_rules! open_enum {
 
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
-                &*self.0 == other
+                self.0 == *other
             }
         }
 
         impl PartialEq<&str> for $name {
             fn eq(&self, other: &&str) -> bool {
-                &*self.0 == *other
+                self.0 == **other
             }
         }
 
@@ -80,8 +81,8 @@ macro_rules! open_enum {
                 at: &At<'_>,
             ) -> Result<Object, A::Error> {
                 let mut text = None;
-                let object = String::read_map(&mut text, map, at)?;
-                *slot = text.map(|text| $name::new(&text));
+                let object = Text::read_map(&mut text, map, at)?;
+                *slot = text.map($name);
                 Ok(object)
             }
         }

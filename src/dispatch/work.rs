@@ -1,10 +1,10 @@
 //! The loop of one handler: claim when there is room, begin attempts, take note of their ends.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hashbrown::HashMap;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 

@@ -184,7 +184,8 @@ impl Intake {
     ) -> Result<Receipt, Rejection> {
         entry.record.standing = match self.rejected {
             Rejected::Nack => {
-                refused.transaction_id.clone_from(&entry.event.context.transaction_id);
+                refused.transaction_id =
+                    entry.event.context.transaction_id.clone().map(String::from);
                 return Err(Rejection::Refused(refused, entry.event.body));
             }
             Rejected::Keep => Standing::Rejected,

@@ -98,7 +98,7 @@ fn claimed_in(body: &[u8]) -> String {
         return String::new();
     }
     let bpp_id = Callback::parse(body).ok().and_then(|callback| callback.context.bpp_id);
-    bpp_id.unwrap_or_default()
+    bpp_id.map(String::from).unwrap_or_default()
 }
 
 pub(super) fn as_malformed(malformed: &Malformed, sender: Option<&Sender>) -> Refused {

@@ -163,7 +163,7 @@ pub(super) fn view(summary: Summary, sight: Sight) -> EventView {
         transaction_id: summary.transaction_id,
         message_id: summary.message_id,
         order_id: summary.order_id,
-        state: summary.state.map(|state| sight.code(state)),
+        state: summary.state.map(|state| sight.code(&state)),
         received_at: summary.received_at,
         progress: summary.progress.as_str().to_owned(),
         flags: summary.flags.iter().map(Flag::as_str).map(str::to_owned).collect(),

@@ -51,10 +51,10 @@ pub(crate) enum Sight {
 impl Sight {
     /// Returns a seller's word of a vocabulary, as a state: what is no such word may tell of a
     /// person.
-    fn code(self, text: String) -> String {
+    fn code(self, text: &str) -> String {
         match self {
-            Sight::Masked => mask::code(&text),
-            Sight::Bodies => text,
+            Sight::Masked => mask::code(text),
+            Sight::Bodies => text.to_owned(),
         }
     }
 }

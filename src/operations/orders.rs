@@ -85,7 +85,7 @@ impl Ledger {
             fulfillments: Vec::new(),
             updated_at: None,
             tracking: None,
-            error_code: callback.error.and_then(|error| error.code).map(|code| sight.code(code)),
+            error_code: callback.error.and_then(|error| error.code).map(|code| sight.code(&code)),
         };
         match &callback.payload {
             Payload::Order(order) => {
@@ -94,7 +94,7 @@ impl Ledger {
             }
             Payload::Tracking(tracking) => {
                 let status = tracking.status.as_ref();
-                entry.tracking = status.map(|status| sight.code(status.as_str().to_owned()));
+                entry.tracking = status.map(|status| sight.code(status.as_str()));
             }
             Payload::Contract(_) | Payload::None => {}
         }
@@ -104,9 +104,9 @@ impl Ledger {
 
 fn fulfillments(order: &Order, sight: Sight) -> Vec<FulfillmentView> {
     let one = |fulfillment: &crate::beckn::order::Fulfillment| FulfillmentView {
-        id: fulfillment.id.clone(),
-        kind: fulfillment.r#type.clone().map(|kind| sight.code(kind)),
-        state: fulfillment.code().map(|code| sight.code(code.as_str().to_owned())),
+        id: fulfillment.id.clone().map(String::from),
+        kind: fulfillment.r#type.as_deref().map(|kind| sight.code(kind)),
+        state: fulfillment.code().map(|code| sight.code(code.as_str())),
     };
     order.fulfillments.iter().map(one).collect()
 }

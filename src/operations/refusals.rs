@@ -47,7 +47,7 @@ fn view(refusal: KeptRefusal, sight: Sight) -> RefusalView {
     RefusalView {
         seq: refusal.seq.unsigned_abs(),
         at: refusal.at,
-        route: sight.code(refusal.route),
+        route: sight.code(&refusal.route),
         seller: refusal.seller,
         verified: refusal.verified,
         cause,

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use crate::beckn::scalar::plain_utc;
+
 /// A format that a text must have.
 #[derive(Debug)]
 pub(super) struct Form {
@@ -57,6 +59,9 @@ pub(super) fn is_ondc_order_id(text: &str) -> bool {
 
 /// Returns whether the text is an RFC 3339 time: date, `T`, time, and a zone.
 pub(super) fn is_rfc3339(text: &str) -> bool {
+    if plain_utc(text).is_some() {
+        return true;
+    }
     let bytes = text.as_bytes();
     // chrono also reads a blank between date and time, and years of other lengths.
     bytes.get(4) == Some(&b'-')
@@ -147,16 +152,27 @@ pub(super) fn is_ondc_city(text: &str) -> bool {
 
 /// Returns whether the text is a web address: a scheme of the list, `://`, and a host.
 pub(super) fn is_address(text: &str, schemes: &[&str]) -> bool {
-    let Some((scheme, _)) = text.split_once("://") else { return false };
+    let Some((scheme, _)) = split_scheme(text) else { return false };
     schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known))
         && !host(text).is_empty()
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+        && (text.bytes().all(|byte| byte.is_ascii_graphic())
+            || !text.contains(|c: char| c.is_whitespace() || c.is_control()))
+}
+
+/// Splits an address at its first `://`; the first colon is nearly always there.
+fn split_scheme(text: &str) -> Option<(&str, &str)> {
+    let colon = text.bytes().position(|byte| byte == b':')?;
+    match text[colon..].strip_prefix("://") {
+        Some(rest) => Some((&text[..colon], rest)),
+        None => text.split_once("://"),
+    }
 }
 
 /// Returns the host of an address or of a subscriber id, without scheme, port and path.
 pub(super) fn host(text: &str) -> &str {
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let rest = split_scheme(text).map_or(text, |(_, rest)| rest);
+    let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let end = end.unwrap_or(rest.len());
     let authority = &rest[..end];
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     match authority.rsplit_once(':') {

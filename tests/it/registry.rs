@@ -290,7 +290,7 @@ async fn each_of_our_subscriber_ids_is_posted_to_on_the_same_lookup() {
     let mut to: Vec<_> =
         net.recorder.wait_for(2).await.iter().map(|event| event.context.bap_id.clone()).collect();
     to.sort_unstable();
-    assert_eq!(to, ["buyer.example", "second.example"].map(|id| Some(id.to_owned())));
+    assert_eq!(to, ["buyer.example", "second.example"].map(|id| Some(id.into())));
     assert_eq!(net.registry.lookups(), 1);
     net.stop().await;
 }

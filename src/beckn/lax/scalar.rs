@@ -3,17 +3,18 @@
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::{At, Key, Lax, Model, Object, One, Shapes, fill};
+use crate::beckn::text::Text;
 
-impl Lax for String {
+impl Lax for Text {
     const PUBLISHED: Shapes = Shapes::STRING;
 
-    fn from_text(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn from_text(text: &str) -> Option<Text> {
+        Some(text.into())
     }
 
     /// Takes the text that an object stands for: its `code`, its descriptor's, else its `name`.
     fn read_map<'de, A: MapAccess<'de>>(
-        slot: &mut Option<String>,
+        slot: &mut Option<Text>,
         mut map: A,
         at: &At<'_>,
     ) -> Result<Object, A::Error> {

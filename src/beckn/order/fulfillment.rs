@@ -4,33 +4,34 @@ use crate::beckn::lax::model;
 use crate::beckn::place::{Descriptor, Image, Location, Time};
 use crate::beckn::scalar::{IsoDuration, Timestamp};
 use crate::beckn::tags::Tags;
+use crate::beckn::text::Text;
 use crate::beckn::vocabulary::FulfillmentCode;
 
 model! {
     /// A fulfilment: a delivery, a pick-up, a return, a ride.
     pub struct Fulfillment {
         /// Its id at the seller.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// What kind it is, such as `Delivery`.
-        r#type: Option<String> = "type",
+        r#type: Option<Text> = "type",
         /// Its state; see [`Fulfillment::code`].
         state: Option<FulfillmentState> = "state",
         /// Whether it can be tracked.
         tracking: Option<bool> = "tracking",
         /// Who brings it (ONDC).
-        provider_name: Option<String> = "@ondc/org/provider_name",
+        provider_name: Option<Text> = "@ondc/org/provider_name",
         /// What kind of delivery it is (ONDC).
-        category: Option<String> = "@ondc/org/category",
+        category: Option<Text> = "@ondc/org/category",
         /// The time that it takes (ONDC).
         tat: Option<IsoDuration> = "@ondc/org/TAT",
         /// The air waybill (ONDC logistics).
-        awb_no: Option<String> = "@ondc/org/awb_no",
+        awb_no: Option<Text> = "@ondc/org/awb_no",
         /// The e-way bill (ONDC logistics).
-        ewaybill_no: Option<String> = "@ondc/org/ewaybillno",
+        ewaybill_no: Option<Text> = "@ondc/org/ewaybillno",
         /// Until when the e-way bill holds (ONDC logistics).
         ewaybill_expiry: Option<Timestamp> = "@ondc/org/ebnexpirydate",
         /// The id of who brings it.
-        provider_id: Option<String> = "provider_id",
+        provider_id: Option<Text> = "provider_id",
         /// Who receives it.
         customer: Option<Box<Customer>> = "customer",
         /// Who brings it.
@@ -88,7 +89,7 @@ model! {
         /// Since when.
         updated_at: Option<Timestamp> = "updated_at",
         /// Who says so.
-        updated_by: Option<String> = "updated_by",
+        updated_by: Option<Text> = "updated_by",
     }
 }
 
@@ -98,11 +99,11 @@ model! {
         /// The code.
         code: Option<FulfillmentCode> = "code",
         /// The name.
-        name: Option<String> = "name",
+        name: Option<Text> = "name",
         /// In a few words.
-        short_desc: Option<String> = "short_desc",
+        short_desc: Option<Text> = "short_desc",
         /// In more words.
-        long_desc: Option<String> = "long_desc",
+        long_desc: Option<Text> = "long_desc",
     }
 }
 
@@ -110,11 +111,11 @@ model! {
     /// A place where a fulfilment starts, stops or ends.
     pub struct Stop {
         /// Its id.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// The stop before it.
-        parent_stop_id: Option<String> = "parent_stop_id",
+        parent_stop_id: Option<Text> = "parent_stop_id",
         /// What it is, such as `start` or `end` (dialect B).
-        r#type: Option<String> = "type",
+        r#type: Option<Text> = "type",
         /// Where.
         location: Option<Box<Location>> = "location",
         /// When.
@@ -134,9 +135,9 @@ model! {
     /// How to reach someone.
     pub struct Contact {
         /// Phone.
-        phone: Option<String> = "phone",
+        phone: Option<Text> = "phone",
         /// E-mail.
-        email: Option<String> = "email",
+        email: Option<Text> = "email",
     }
 }
 
@@ -144,11 +145,11 @@ model! {
     /// A person.
     pub struct Person [text = name] {
         /// Their id.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// Their name.
-        name: Option<String> = "name",
+        name: Option<Text> = "name",
         /// Their gender, as sent.
-        gender: Option<String> = "gender",
+        gender: Option<Text> = "gender",
         /// A picture.
         image: Option<Box<Image>> = "image",
         /// Tags of the person.
@@ -160,7 +161,7 @@ model! {
     /// Who receives a fulfilment.
     pub struct Customer {
         /// Their id.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// The person.
         person: Option<Person> = "person",
         /// How to reach them.
@@ -172,11 +173,11 @@ model! {
     /// Who brings a fulfilment.
     pub struct Agent {
         /// The name (dialect A); see [`Agent::name`].
-        name: Option<String> = "name",
+        name: Option<Text> = "name",
         /// The phone (dialect A); see [`Agent::phone`].
-        phone: Option<String> = "phone",
+        phone: Option<Text> = "phone",
         /// The e-mail.
-        email: Option<String> = "email",
+        email: Option<Text> = "email",
         /// The person (dialect B).
         person: Option<Person> = "person",
         /// How to reach them (dialect B).
@@ -204,21 +205,21 @@ model! {
     /// The vehicle of a fulfilment.
     pub struct Vehicle {
         /// Its category.
-        category: Option<String> = "category",
+        category: Option<Text> = "category",
         /// Its number plate.
-        registration: Option<String> = "registration",
+        registration: Option<Text> = "registration",
         /// Who made it.
-        make: Option<String> = "make",
+        make: Option<Text> = "make",
         /// Which model.
-        model: Option<String> = "model",
+        model: Option<Text> = "model",
         /// Its colour.
-        color: Option<String> = "color",
+        color: Option<Text> = "color",
         /// Its size.
-        size: Option<String> = "size",
+        size: Option<Text> = "size",
         /// Its variant.
-        variant: Option<String> = "variant",
+        variant: Option<Text> = "variant",
         /// What it burns.
-        energy_type: Option<String> = "energy_type",
+        energy_type: Option<Text> = "energy_type",
     }
 }
 
@@ -226,14 +227,14 @@ model! {
     /// What must be shown or told at a stop, such as a one-time password.
     pub struct Authorization {
         /// What it is, such as `OTP`.
-        r#type: Option<String> = "type",
+        r#type: Option<Text> = "type",
         /// The secret.
-        token: Option<String> = "token",
+        token: Option<Text> = "token",
         /// From when it holds.
         valid_from: Option<Timestamp> = "valid_from",
         /// Until when it holds.
         valid_to: Option<Timestamp> = "valid_to",
         /// Whether it was used.
-        status: Option<String> = "status",
+        status: Option<Text> = "status",
     }
 }

@@ -4,17 +4,18 @@ use crate::beckn::lax::model;
 use crate::beckn::place::{Descriptor, Time};
 use crate::beckn::scalar::{Decimal, IsoDuration};
 use crate::beckn::tags::Tags;
+use crate::beckn::text::Text;
 use crate::beckn::vocabulary::TitleType;
 
 model! {
     /// An ordered item.
     pub struct Item {
         /// Its id in the seller's catalogue.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// The item that it belongs to (ONDC: customisations).
-        parent_item_id: Option<String> = "parent_item_id",
+        parent_item_id: Option<Text> = "parent_item_id",
         /// The fulfilments that bring it: always a list here.
-        fulfillment_ids: Vec<String> = "fulfillment_ids" | "fulfillment_id" as STRING,
+        fulfillment_ids: Vec<Text> = "fulfillment_ids" | "fulfillment_id" as STRING,
         /// How many; see [`Item::count`].
         quantity: Option<Quantity> = "quantity",
         /// What one costs.
@@ -22,11 +23,11 @@ model! {
         /// What it is called.
         descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Its categories: always a list here.
-        category_ids: Vec<String> = "category_ids" | "category_id" as STRING,
+        category_ids: Vec<Text> = "category_ids" | "category_id" as STRING,
         /// From where: always a list here.
-        location_ids: Vec<String> = "location_ids" | "location_id" as STRING,
+        location_ids: Vec<Text> = "location_ids" | "location_id" as STRING,
         /// The payments that it belongs to.
-        payment_ids: Vec<String> = "payment_ids",
+        payment_ids: Vec<Text> = "payment_ids",
         /// When it is available or due.
         time: Option<Box<Time>> = "time",
         /// Tags of the item.
@@ -101,7 +102,7 @@ model! {
     /// So much of a unit.
     pub struct Measure {
         /// The unit.
-        unit: Option<String> = "unit",
+        unit: Option<Text> = "unit",
         /// How much; a number in Beckn 0.9, text in 1.x.
         value: Option<Decimal> = "value" as STRING_OR_NUMBER,
     }
@@ -111,7 +112,7 @@ model! {
     /// An amount of money, as text: never rounded.
     pub struct Price [text = value] {
         /// The currency.
-        currency: Option<String> = "currency",
+        currency: Option<Text> = "currency",
         /// The amount; negative for a discount.
         value: Option<Decimal> = "value",
         /// An estimate.
@@ -133,7 +134,7 @@ model! {
     /// What an order costs.
     pub struct Quote {
         /// Its id (dialect B).
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// The sum, the seller says.
         price: Option<Price> = "price",
         /// The rows.
@@ -147,13 +148,13 @@ model! {
     /// A row of a quote.
     pub struct Breakup {
         /// Its id.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// What it is for.
-        title: Option<String> = "title",
+        title: Option<Text> = "title",
         /// What kind of row it is (ONDC).
         title_type: Option<TitleType> = "@ondc/org/title_type",
         /// The item or fulfilment that it is for (ONDC); see [`Breakup::item_id`].
-        item_id: Option<String> = "@ondc/org/item_id",
+        item_id: Option<Text> = "@ondc/org/item_id",
         /// How many (ONDC).
         item_quantity: Option<ItemQuantity> = "@ondc/org/item_quantity",
         /// How much.
@@ -177,9 +178,9 @@ model! {
     /// The item of a row of a quote.
     pub struct BreakupItem {
         /// Its id (dialect B).
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// The item that it belongs to.
-        parent_item_id: Option<String> = "parent_item_id",
+        parent_item_id: Option<Text> = "parent_item_id",
         /// What one costs.
         price: Option<Price> = "price",
         /// How many there are and may be ordered.

@@ -12,6 +12,7 @@ use super::place::{Address, Descriptor, Location, Place, Time};
 use super::scalar::{Decimal, Timestamp};
 use super::tags::Tags;
 use super::vocabulary::OrderState;
+use crate::beckn::text::Text;
 
 pub use fulfillment::{
     Agent, Authorization, Contact, Customer, Fulfillment, FulfillmentState, Person,
@@ -24,13 +25,13 @@ model! {
     /// An order.
     pub struct Order [seen = note_singular] {
         /// Its id at the seller.
-        id: Option<String> = "id" | "beckn:id",
+        id: Option<Text> = "id" | "beckn:id",
         /// Its state in the words of dialect A; see [`Order::state`].
         state: Option<OrderState> = "state",
         /// Its state in the words of dialect B; see [`Order::state`].
         status: Option<OrderState> = "status" | "beckn:orderStatus",
         /// What kind of order it is (dialect B).
-        r#type: Option<String> = "type",
+        r#type: Option<Text> = "type",
         /// Who sells.
         provider: Option<Provider> = "provider",
         /// From which of the provider's locations (Beckn 0.9).
@@ -58,7 +59,7 @@ model! {
         /// When it was last changed, the seller says.
         updated_at: Option<Timestamp> = "updated_at",
         /// The orders that this one follows up.
-        ref_order_ids: Vec<String> = "ref_order_ids",
+        ref_order_ids: Vec<Text> = "ref_order_ids",
     }
     private {
         /// Whether the fulfilment is under its singular key.
@@ -89,7 +90,7 @@ model! {
     /// Who sells.
     pub struct Provider {
         /// The provider's id at the seller app.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// What it is called.
         descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Where it is.
@@ -105,11 +106,11 @@ model! {
     /// Who pays.
     pub struct Billing {
         /// Name.
-        name: Option<String> = "name",
+        name: Option<Text> = "name",
         /// Phone.
-        phone: Option<String> = "phone",
+        phone: Option<Text> = "phone",
         /// E-mail.
-        email: Option<String> = "email",
+        email: Option<Text> = "email",
         /// Address.
         address: Option<Box<Address>> = "address",
         /// City (dialect B).
@@ -117,9 +118,9 @@ model! {
         /// State (dialect B).
         state: Option<Box<Place>> = "state",
         /// The tax number (dialect A).
-        tax_number: Option<String> = "tax_number",
+        tax_number: Option<Text> = "tax_number",
         /// The tax number (dialect B).
-        tax_id: Option<String> = "tax_id",
+        tax_id: Option<Text> = "tax_id",
         /// When the billing details hold.
         time: Option<Box<Time>> = "time",
         /// When they were made.
@@ -133,13 +134,13 @@ model! {
     /// A document of an order.
     pub struct Document {
         /// Where it is.
-        url: Option<String> = "url",
+        url: Option<Text> = "url",
         /// What it is.
-        label: Option<String> = "label",
+        label: Option<Text> = "label",
         /// What it is (dialect B).
         descriptor: Option<Box<Descriptor>> = "descriptor",
         /// Its media type.
-        mime_type: Option<String> = "mime_type",
+        mime_type: Option<Text> = "mime_type",
     }
 }
 
@@ -147,7 +148,7 @@ model! {
     /// A cancellation.
     pub struct Cancellation {
         /// Who cancelled.
-        cancelled_by: Option<String> = "cancelled_by",
+        cancelled_by: Option<Text> = "cancelled_by",
         /// Why.
         reason: Option<CancellationReason> = "reason",
         /// When.
@@ -161,7 +162,7 @@ model! {
     /// Why an order was cancelled.
     pub struct CancellationReason [text = id] {
         /// The reason's number in the network's list.
-        id: Option<String> = "id",
+        id: Option<Text> = "id",
         /// The reason in words.
         descriptor: Option<Box<Descriptor>> = "descriptor",
     }

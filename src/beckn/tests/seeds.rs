@@ -9,6 +9,8 @@ use crate::beckn::callback::{Callback, Payload};
 use crate::beckn::context::Dialect;
 use crate::beckn::oddity::Oddity;
 use crate::beckn::order::{Breakup, Order, Stop};
+use crate::beckn::scalar::Decimal;
+use crate::beckn::text::Text;
 use crate::beckn::vocabulary::{
     KnownCollectedBy, KnownFulfillmentCode, KnownOrderState, KnownPaymentStatus, KnownPaymentType,
     KnownTitleType, KnownTrackingStatus,
@@ -115,11 +117,11 @@ fn check_quote(order: &Order, value: &str, rows: &[(&str, &str)]) {
     let row = |row: &Breakup| {
         let price = row.price.as_ref().unwrap();
         assert_eq!(price.currency.as_deref(), Some("INR"));
-        (row.title.clone().unwrap(), price.value.as_ref().unwrap().as_str().to_owned())
+        (row.title.clone().unwrap(), price.value.clone().unwrap())
     };
     let found: Vec<_> = quote.breakup.iter().map(row).collect();
     let expected: Vec<_> =
-        rows.iter().map(|(title, value)| ((*title).to_owned(), (*value).to_owned())).collect();
+        rows.iter().map(|(title, value)| (Text::from(*title), Decimal::new(value))).collect();
     assert_eq!(found, expected);
 }
 

@@ -27,6 +27,7 @@ use crate::beckn::order::{
 };
 use crate::beckn::place::{Address, Location, Time};
 use crate::beckn::scalar::{Decimal, Timestamp};
+use crate::beckn::text::Text;
 use crate::beckn::tracking::Tracking;
 use crate::event::EventId;
 use crate::inbox::reader;
@@ -65,7 +66,7 @@ pub(crate) fn summary(callback: &Callback, sight: Sight) -> SummaryView {
 }
 
 fn of_contract(contract: &Contract) -> SummaryView {
-    let state = contract.status.as_ref().map(|status| status.as_str().to_owned());
+    let state = contract.status.as_ref().map(|status| Text::from(status.as_str()));
     SummaryView {
         about: "contract",
         id: contract.id.clone(),
@@ -95,7 +96,7 @@ impl Scribe {
     }
 
     fn order(&mut self, order: &Order) -> SummaryView {
-        let state = order.state().map(|state| state.as_str().to_owned());
+        let state = order.state().map(|state| Text::from(state.as_str()));
         let provider = order.provider.as_ref().and_then(|provider| {
             let name = provider.descriptor.as_ref().and_then(|descriptor| descriptor.name.clone());
             name.or_else(|| provider.id.clone())
@@ -120,7 +121,7 @@ impl Scribe {
     }
 
     fn tracking_alone(&mut self, tracking: &Tracking) -> SummaryView {
-        let status = tracking.status.as_ref().map(|status| status.as_str().to_owned());
+        let status = tracking.status.as_ref().map(|status| Text::from(status.as_str()));
         let location = tracking.location.as_ref();
         let at = location.and_then(|location| {
             let time = location.time.as_ref().and_then(|time| time.timestamp.as_ref());
@@ -128,7 +129,7 @@ impl Scribe {
         });
         SummaryView {
             about: "tracking",
-            id: tracking.order_id().map(str::to_owned),
+            id: tracking.order_id().map(Text::from),
             tone: status.as_deref().map(tone_of).unwrap_or_default(),
             state: status.clone(),
             tracking: Some(TrackingSummary {
@@ -143,7 +144,7 @@ impl Scribe {
     }
 
     fn fulfillment(&mut self, one: &Fulfillment) -> FulfillmentSummary {
-        let state = one.code().map(|code| code.as_str().to_owned());
+        let state = one.code().map(|code| Text::from(code.as_str()));
         let agent = one.agent.as_ref().and_then(|agent| together([agent.name(), agent.phone()]));
         let vehicle = one.vehicle.as_ref().and_then(|vehicle| {
             together([vehicle.category.as_deref(), vehicle.registration.as_deref()])
@@ -216,8 +217,8 @@ fn item(item: &Item, quote: Option<&Quote>) -> ItemSummary {
 
 fn quote(quote: &Quote) -> QuoteSummary {
     let line = |line: &Breakup| QuoteLine {
-        title: line.title.clone().or_else(|| line.item_id().map(str::to_owned)),
-        kind: line.title_type.as_ref().map(|kind| kind.as_str().to_owned()),
+        title: line.title.clone().or_else(|| line.item_id().map(Text::from)),
+        kind: line.title_type.as_ref().map(|kind| Text::from(kind.as_str())),
         count: line.item_quantity.as_ref().and_then(|quantity| quantity.count.as_ref()).map(text),
         price: line.price.as_ref().and_then(money),
     };
@@ -231,9 +232,9 @@ fn payment(payment: &Payment) -> PaymentSummary {
         Some(Money { value, currency: params.currency.clone() })
     });
     PaymentSummary {
-        kind: payment.r#type.as_ref().map(|kind| kind.as_str().to_owned()),
-        status: payment.status.as_ref().map(|status| status.as_str().to_owned()),
-        collected_by: payment.collected_by.as_ref().map(|by| by.as_str().to_owned()),
+        kind: payment.r#type.as_ref().map(|kind| Text::from(kind.as_str())),
+        status: payment.status.as_ref().map(|status| Text::from(status.as_str())),
+        collected_by: payment.collected_by.as_ref().map(|by| Text::from(by.as_str())),
         amount,
         transaction_id: params.and_then(|params| params.transaction_id.clone()),
     }
@@ -255,8 +256,8 @@ fn money(price: &Price) -> Option<Money> {
     Some(Money { value: text(price.value.as_ref()?), currency: price.currency.clone() })
 }
 
-fn text(decimal: &Decimal) -> String {
-    decimal.as_str().to_owned()
+fn text(decimal: &Decimal) -> Text {
+    decimal.as_str().into()
 }
 
 fn timestamp(time: &Time) -> Option<&Timestamp> {
@@ -265,16 +266,16 @@ fn timestamp(time: &Time) -> Option<&Timestamp> {
 
 fn moment(time: Option<&Timestamp>) -> Option<Moment> {
     let time = time?;
-    let utc = time.utc().map(|utc| utc.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
-    Some(Moment { text: time.as_str().to_owned(), utc })
+    let utc = time.utc().map(|utc| utc.to_rfc3339_opts(chrono::SecondsFormat::Secs, true).into());
+    Some(Moment { text: time.as_str().into(), utc })
 }
 
-fn gps(location: &Location) -> Option<String> {
-    Some(location.gps.as_ref()?.as_str().to_owned())
+fn gps(location: &Location) -> Option<Text> {
+    Some(location.gps.as_ref()?.as_str().into())
 }
 
 /// Returns the town: no person lives in all of it.
-fn town(location: &Location) -> Option<String> {
+fn town(location: &Location) -> Option<Text> {
     let address = location.address.as_deref();
     let city = location.city.as_deref().and_then(|city| city.name());
     let code = location.area_code.as_deref();
@@ -283,7 +284,7 @@ fn town(location: &Location) -> Option<String> {
     together([city.or(written), code.or(written_code)])
 }
 
-fn address(address: &Address) -> Option<String> {
+fn address(address: &Address) -> Option<Text> {
     if let Some(text) = &address.text {
         return Some(text.clone());
     }
@@ -294,9 +295,9 @@ fn address(address: &Address) -> Option<String> {
 }
 
 /// Returns the parts that there are, with commas.
-fn together<'a>(parts: impl IntoIterator<Item = Option<&'a str>>) -> Option<String> {
+fn together<'a>(parts: impl IntoIterator<Item = Option<&'a str>>) -> Option<Text> {
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
+    (!parts.is_empty()).then(|| parts.join(", ").into())
 }
 
 fn rows<T, R>(all: &[T], row: impl FnMut(&T) -> R) -> Rows<R> {

@@ -31,8 +31,8 @@ fn an_order_reads_as_its_seller_means_it() {
     assert_eq!(
         picked,
         Some(&Moment {
-            text: "2026-03-14T09:07:41.000Z".to_owned(),
-            utc: Some("2026-03-14T09:07:41Z".to_owned()),
+            text: "2026-03-14T09:07:41.000Z".into(),
+            utc: Some("2026-03-14T09:07:41Z".into()),
         })
     );
     let item = &view.items.rows[0];

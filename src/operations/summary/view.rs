@@ -3,18 +3,19 @@
 use serde::Serialize;
 
 use super::steps::{Step, Tone};
+use crate::beckn::text::Text;
 
 /// An event in words.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(crate) struct SummaryView {
     /// What it is about: `order`, `tracking`, `contract`, or empty.
     pub(crate) about: &'static str,
-    pub(crate) id: Option<String>,
-    pub(crate) state: Option<String>,
+    pub(crate) id: Option<Text>,
+    pub(crate) state: Option<Text>,
     pub(crate) tone: Tone,
     /// The way of an order; empty for a state that is on none.
     pub(crate) steps: Vec<Step>,
-    pub(crate) provider: Option<String>,
+    pub(crate) provider: Option<Text>,
     pub(crate) created_at: Option<Moment>,
     pub(crate) updated_at: Option<Moment>,
     pub(crate) fulfillments: Rows<FulfillmentSummary>,
@@ -46,33 +47,33 @@ impl<T> Default for Rows<T> {
 /// A time as the seller wrote it, and what it means.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Moment {
-    pub(crate) text: String,
+    pub(crate) text: Text,
     /// In RFC 3339; `None`: the text is no time.
-    pub(crate) utc: Option<String>,
+    pub(crate) utc: Option<Text>,
 }
 
 /// An amount: its text is never rounded.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Money {
-    pub(crate) value: String,
-    pub(crate) currency: Option<String>,
+    pub(crate) value: Text,
+    pub(crate) currency: Option<Text>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct FulfillmentSummary {
-    pub(crate) id: Option<String>,
-    pub(crate) kind: Option<String>,
-    pub(crate) category: Option<String>,
-    pub(crate) state: Option<String>,
+    pub(crate) id: Option<Text>,
+    pub(crate) kind: Option<Text>,
+    pub(crate) category: Option<Text>,
+    pub(crate) state: Option<Text>,
     pub(crate) tone: Tone,
     pub(crate) steps: Vec<Step>,
     /// Who brings it: a firm.
-    pub(crate) provider: Option<String>,
+    pub(crate) provider: Option<Text>,
     /// Whether it can be tracked.
     pub(crate) tracking: Option<bool>,
     /// Who brings it: a person.
-    pub(crate) agent: Option<String>,
-    pub(crate) vehicle: Option<String>,
+    pub(crate) agent: Option<Text>,
+    pub(crate) vehicle: Option<Text>,
     pub(crate) from: Option<StopSummary>,
     pub(crate) to: Option<StopSummary>,
 }
@@ -80,9 +81,9 @@ pub(crate) struct FulfillmentSummary {
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub(crate) struct StopSummary {
     /// The town and its postal code, or with bodies the whole address.
-    pub(crate) place: Option<String>,
-    pub(crate) person: Option<String>,
-    pub(crate) gps: Option<String>,
+    pub(crate) place: Option<Text>,
+    pub(crate) person: Option<Text>,
+    pub(crate) gps: Option<Text>,
     /// When it was there.
     pub(crate) at: Option<Moment>,
     /// When it is meant to be there.
@@ -92,13 +93,13 @@ pub(crate) struct StopSummary {
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct ItemSummary {
-    pub(crate) id: Option<String>,
-    pub(crate) name: Option<String>,
+    pub(crate) id: Option<Text>,
+    pub(crate) name: Option<Text>,
     /// How many.
-    pub(crate) count: Option<String>,
+    pub(crate) count: Option<Text>,
     /// What one costs, from the item or the quote.
     pub(crate) price: Option<Money>,
-    pub(crate) fulfillments: Vec<String>,
+    pub(crate) fulfillments: Vec<Text>,
     /// Whether it belongs to another item.
     pub(crate) is_part: bool,
 }
@@ -111,48 +112,48 @@ pub(crate) struct QuoteSummary {
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct QuoteLine {
-    pub(crate) title: Option<String>,
-    pub(crate) kind: Option<String>,
-    pub(crate) count: Option<String>,
+    pub(crate) title: Option<Text>,
+    pub(crate) kind: Option<Text>,
+    pub(crate) count: Option<Text>,
     pub(crate) price: Option<Money>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct PaymentSummary {
-    pub(crate) kind: Option<String>,
-    pub(crate) status: Option<String>,
-    pub(crate) collected_by: Option<String>,
+    pub(crate) kind: Option<Text>,
+    pub(crate) status: Option<Text>,
+    pub(crate) collected_by: Option<Text>,
     pub(crate) amount: Option<Money>,
-    pub(crate) transaction_id: Option<String>,
+    pub(crate) transaction_id: Option<Text>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct CancellationSummary {
-    pub(crate) by: Option<String>,
-    pub(crate) reason: Option<String>,
+    pub(crate) by: Option<Text>,
+    pub(crate) reason: Option<Text>,
     pub(crate) at: Option<Moment>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct DocumentSummary {
-    pub(crate) label: Option<String>,
-    pub(crate) url: Option<String>,
+    pub(crate) label: Option<Text>,
+    pub(crate) url: Option<Text>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct TrackingSummary {
     /// Which fulfilment it follows.
-    pub(crate) fulfillment: Option<String>,
-    pub(crate) status: Option<String>,
-    pub(crate) url: Option<String>,
-    pub(crate) gps: Option<String>,
+    pub(crate) fulfillment: Option<Text>,
+    pub(crate) status: Option<Text>,
+    pub(crate) url: Option<Text>,
+    pub(crate) gps: Option<Text>,
     pub(crate) at: Option<Moment>,
 }
 
 /// What the seller says went wrong.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct ErrorSummary {
-    pub(crate) code: Option<String>,
-    pub(crate) path: Option<String>,
-    pub(crate) message: Option<String>,
+    pub(crate) code: Option<Text>,
+    pub(crate) path: Option<Text>,
+    pub(crate) message: Option<Text>,
 }

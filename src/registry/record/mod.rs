@@ -15,6 +15,7 @@ use crate::beckn::error;
 use crate::beckn::lax::{At, Field, Notes, Shapes, model};
 use crate::beckn::oddity::{Oddity, OddityKind};
 use crate::beckn::scalar::Timestamp;
+use crate::beckn::text::Text;
 use crate::signature::{Key, KeyError, PublicKey};
 use crate::words::SubscriberId;
 
@@ -77,17 +78,17 @@ model! {
     #[allow(unreachable_pub, reason = "models are declared as public, this one stays here")]
     pub struct Record {
         /// Whose it is.
-        subscriber_id: Option<String> = "subscriber_id",
+        subscriber_id: Option<Text> = "subscriber_id",
         /// The id of its key.
-        unique_key: Option<String> = "ukId" | "unique_key_id" | "key_id" | "uk_id" | "ukid",
+        unique_key: Option<Text> = "ukId" | "unique_key_id" | "key_id" | "uk_id" | "ukid",
         /// The key that it signs with, in base64.
-        signing_public_key: Option<String> = "signing_public_key",
+        signing_public_key: Option<Text> = "signing_public_key",
         /// From when on the key is valid.
         valid_from: Option<Timestamp> = "valid_from",
         /// Until when the key is valid.
         valid_until: Option<Timestamp> = "valid_until",
         /// Its standing.
-        status: Option<String> = "status",
+        status: Option<Text> = "status",
     }
 }
 
@@ -118,7 +119,7 @@ model! {
     #[allow(unreachable_pub, reason = "models are declared as public, this one stays here")]
     pub struct Ack {
         /// The word.
-        status: Option<String> = "status",
+        status: Option<Text> = "status",
     }
 }
 
