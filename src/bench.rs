@@ -1,10 +1,10 @@
-//! What benches/ measures of the inside: the HTTP side without the intake, and the inbox without
-//! HTTP, each with the receiver's own settings. No semver promise.
+//! What benches/ measures of the inside: the HTTP side without the intake, the rules alone, and
+//! the inbox without HTTP, each with the receiver's own settings. No semver promise.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -12,14 +12,15 @@ use crate::beckn::action::Action;
 use crate::beckn::callback::{Callback, Malformed};
 use crate::config::Config;
 use crate::event::{EventId, OrderEvent};
-use crate::http::callbacks::{self, Desk};
-use crate::http::serve;
-use crate::inbox::sqlite::SqliteInbox;
+use crate::http::callbacks::Desk;
+use crate::http::{serve, service};
 use crate::inbox::sqlite::open_error::OpenError;
+use crate::inbox::sqlite::{self, SqliteInbox};
 use crate::inbox::{self, Inbox as _, Outlet, Outlets, Receipt, Record, Refusal, Seq, Standing};
 use crate::intake::{Accept, Posted, Rejection};
 use crate::metrics::Metrics;
 use crate::receiver::{SystemClock, options};
+use crate::rules::Rules;
 use crate::trace::Arriving;
 
 /// Serves the callbacks' listener as a receiver does, but accepts every callback at once: nothing
@@ -30,9 +31,9 @@ use crate::trace::Arriving;
 pub async fn serve_accepting_all(config: &Config, listener: TcpListener) {
     let intake = All(options::metrics(config));
     let desk = Desk::new(intake, Arc::new(SystemClock), options::callback_options(config));
-    let router = callbacks::router(Arc::new(desk));
+    let service = service::of(Arc::new(desk));
     let bounds = options::callback_bounds(config);
-    serve::serve(listener, move |_seller| router.clone(), bounds, std::future::pending()).await;
+    serve::serve(listener, move |_seller| service.clone(), bounds, std::future::pending()).await;
 }
 
 /// Accepts everything and keeps nothing.
@@ -66,6 +67,37 @@ pub struct Entry {
     event: Box<OrderEvent>,
 }
 
+/// A callback that was read, and the rules that it is checked by.
+#[derive(Debug)]
+pub struct Checked {
+    action: Action,
+    callback: Callback,
+    rules: Rules,
+    now: DateTime<Utc>,
+}
+
+impl Checked {
+    /// Reads a callback that is checked by the rules of the settings.
+    ///
+    /// # Errors
+    /// It is none, or the settings name unknown rules.
+    pub fn parse(
+        action: Action,
+        body: &Bytes,
+        config: &Config,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let set = &config.rules;
+        let rules = Rules::new(set.profile, &set.levels, &config.subscriber_ids)?;
+        Ok(Self { action, callback: Callback::parse(body)?, rules, now: Utc::now() })
+    }
+
+    /// Checks the callback; returns whether nothing was found.
+    pub fn check(&self) -> bool {
+        let findings = self.rules.check(self.action, &self.callback, self.now);
+        findings.enforced.is_empty() && findings.warnings.is_empty()
+    }
+}
+
 /// Says that a callback was not kept.
 #[derive(Debug, thiserror::Error)]
 #[error("the callback was not kept")]
@@ -85,6 +117,11 @@ impl Entry {
         };
         let event = Box::new(OrderEvent::new(action, callback, body, Utc::now()));
         Ok(Self { record, event })
+    }
+
+    /// Computes what duplicates and lanes are found by, and returns one of these fingerprints.
+    pub fn fingerprint(&self) -> u64 {
+        sqlite::fingerprint(&self.record, &self.event)
     }
 }
 

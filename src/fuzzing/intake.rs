@@ -18,6 +18,7 @@ use super::memory::{Memory, Still};
 use crate::beckn::answer;
 use crate::event::OrderEvent;
 use crate::http::callbacks::{self, Desk};
+use crate::http::service;
 use crate::inbox::{Inbox, Refusal};
 use crate::intake::trust::{Demand, Trust};
 use crate::intake::{Intake, Rejected};
@@ -104,10 +105,10 @@ pub fn intake(data: &[u8]) {
     let request = request.body(Body::from(Bytes::copy_from_slice(body)));
     let request = request.expect("its parts were read one by one");
     let inbox = Arc::new(Memory::default());
-    let router = callbacks::router(Arc::new(desk(&plan, &seller, Arc::clone(&inbox), now)));
+    let service = service::of(Arc::new(desk(&plan, &seller, Arc::clone(&inbox), now)));
     let (status, challenge, answer) = RUNTIME.block_on(async {
-        let response = TowerToHyperService::new(router).call(request).await;
-        let (parts, answer) = response.expect("a router always answers").into_parts();
+        let response = TowerToHyperService::new(service).call(request).await;
+        let (parts, answer) = response.expect("it always answers").into_parts();
         let answer = answer.collect().await.expect("an answer is in memory").to_bytes();
         (parts.status, parts.headers.contains_key(header::WWW_AUTHENTICATE), answer)
     });

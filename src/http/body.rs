@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::BoxError;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How long the rest of a refused body may take to come.
@@ -24,7 +25,7 @@ pub(crate) enum Error {
     NoRoom,
     /// The sender broke off, or broke HTTP.
     #[error("the body did not come")]
-    Broken(#[source] axum::Error),
+    Broken(#[source] BoxError),
 }
 
 /// Reads `body` to its end: at most `limit` bytes, each counted in `room` while the permit lives.
@@ -34,17 +35,22 @@ pub(crate) enum Error {
 ///
 /// # Cancel safety
 /// Dropped, it gives the room back; the body is lost.
-pub(crate) async fn read<'a>(
-    body: &mut Body,
+pub(crate) async fn read<'a, B>(
+    body: &mut B,
     limit: usize,
     room: &'a Semaphore,
-) -> Result<(Bytes, SemaphorePermit<'a>), Error> {
+) -> Result<(Bytes, SemaphorePermit<'a>), Error>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let mut held = take(room, 0)?;
     // Copied, although most bodies come in one frame: a frame is a part of the connection's
     // buffer of up to 64 KiB, which an event that waits would keep in memory.
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Error::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|error| Error::Broken(error.into()))?.into_data() else {
+            continue;
+        };
         if bytes.len() + data.len() > limit {
             return Err(Error::TooLong { limit });
         }
@@ -59,7 +65,7 @@ pub(crate) async fn read<'a>(
 ///
 /// # Cancel safety
 /// Dropped, it has thrown some of the body away.
-pub(crate) async fn discard(body: &mut Body, limit: usize) {
+pub(crate) async fn discard(body: &mut (impl Body<Data = Bytes> + Unpin), limit: usize) {
     // What is announced to be longer need not be begun with.
     if body.size_hint().lower() > limit as u64 {
         return;

@@ -7,21 +7,18 @@
 //! - A body that is refused unread is thrown away before the answer, within bounds: a proxy that
 //!   still sends it would find a closed connection and answer 502 instead.
 
-use std::any::Any;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::BoxError;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
 use tokio::sync::Semaphore;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{body, noted};
 use crate::beckn::action::Action;
@@ -60,7 +57,7 @@ pub(crate) struct Options {
 pub(crate) struct Desk<I = Intake> {
     intake: I,
     clock: Arc<dyn Clock>,
-    options: Options,
+    pub(super) options: Options,
     bytes: Semaphore,
     requests: Semaphore,
     draining: AtomicBool,
@@ -91,7 +88,7 @@ impl<I: Accept> Desk<I> {
         (taken(in_flight_requests, &self.requests), taken(in_flight_bytes, &self.bytes))
     }
 
-    fn metrics(&self) -> &Arc<Metrics> {
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
         self.intake.metrics()
     }
 
@@ -154,28 +151,12 @@ const BODY_TOO_LONG: &str = "http.body_too_long";
 /// The causes under which a request is kept that is no callback.
 pub(crate) const CAUSES: [&str; 4] = [PATH, METHOD, ENCODING, BODY_TOO_LONG];
 
-/// Returns the router that takes callbacks at any path that ends in an action.
-pub(crate) fn router<I: Accept>(desk: Arc<Desk<I>>) -> Router {
-    let (retry_after, metrics) = (desk.options.retry_after, Arc::clone(desk.metrics()));
-    guarded(Router::new().fallback(take::<I>).with_state(desk), retry_after, metrics)
-}
-
-/// Answers a panic of ours as the bug that it is, instead of closing the connection.
-fn guarded(router: Router, retry_after: u64, metrics: Arc<Metrics>) -> Router {
-    router.layer(CatchPanicLayer::custom(move |panic| {
-        // The action is lost with the request.
-        metrics.answered(None, Answer::Error);
-        internal(panic, retry_after)
-    }))
-}
-
-/// Boxed here, once: each layer of the router moves the future that it is given, and this one has
-/// all that a callback needs until its answer.
-async fn take<I: Accept>(State(desk): State<Arc<Desk<I>>>, request: Request) -> Response {
-    Box::pin(answered(desk, request)).await
-}
-
-async fn answered<I: Accept>(desk: Arc<Desk<I>>, request: Request) -> Response {
+/// Takes a callback and answers it.
+pub(super) async fn answered<I, B>(desk: Arc<Desk<I>>, request: Request<B>) -> Response<Full<Bytes>>
+where
+    I: Accept,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let began = Instant::now();
     let (parts, mut body) = request.into_parts();
     let route = last_segment(parts.uri.path());
@@ -211,12 +192,16 @@ async fn answered<I: Accept>(desk: Arc<Desk<I>>, request: Request) -> Response {
     }
 }
 
-async fn serve<I: Accept>(
+async fn serve<I, B>(
     desk: &Desk<I>,
     parts: &Parts,
-    body: &mut Body,
+    body: &mut B,
     arriving: &Arriving<'_>,
-) -> Result<(Action, Receipt), Trouble> {
+) -> Result<(Action, Receipt), Trouble>
+where
+    I: Accept,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let Parts { method, uri, headers, .. } = parts;
     let action = route(&desk.options, uri.path()).ok_or(Trouble::UnknownPath)?;
     if method != Method::POST {
@@ -328,7 +313,7 @@ pub(super) fn answer(trouble: &Trouble, nack_status: StatusCode) -> (StatusCode,
     }
 }
 
-fn core(code: Code, message: &str) -> Nack {
+pub(super) fn core(code: Code, message: &str) -> Nack {
     Nack {
         error_type: ErrorType::Core,
         code: code.code.to_owned(),
@@ -346,7 +331,12 @@ fn nack_of(refused: &Refused) -> Nack {
     }
 }
 
-fn respond(status: StatusCode, nack: &Nack, trouble: &Trouble, options: &Options) -> Response {
+fn respond(
+    status: StatusCode,
+    nack: &Nack,
+    trouble: &Trouble,
+    options: &Options,
+) -> Response<Full<Bytes>> {
     let mut response = acknowledgement(status, nack.body().into());
     let headers = response.headers_mut();
     match trouble {
@@ -370,8 +360,8 @@ fn respond(status: StatusCode, nack: &Nack, trouble: &Trouble, options: &Options
     response
 }
 
-fn acknowledgement(status: StatusCode, body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub(super) fn acknowledgement(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -437,45 +427,5 @@ fn tell<I>(desk: &Desk<I>, why: &str) {
     let mut told = desk.told.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(left_out) = told.say(desk.clock.now()) {
         tracing::warn!(left_out, "answered 503: {why}");
-    }
-}
-
-/// The answer to a bug of ours. The panic's text may hold what a seller sent, so it is not logged.
-fn internal(_panic: Box<dyn Any + Send>, retry_after: u64) -> Response {
-    tracing::error!("answered 500: a panic while a callback was served");
-    let nack = core(INTERNAL_ERROR, "internal error, please retry");
-    let mut response = acknowledgement(StatusCode::INTERNAL_SERVER_ERROR, nack.body().into());
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use axum::Router;
-    use axum::body::Body;
-    use axum::extract::Request;
-    use axum::http::{StatusCode, header};
-    use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
-
-    use super::guarded;
-
-    async fn panics() {
-        panic!("this text may hold what a seller sent")
-    }
-
-    #[tokio::test]
-    async fn a_bug_of_ours_is_a_nack_with_500_and_tells_nothing() {
-        let router = guarded(Router::new().fallback(panics), 7, Arc::default());
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.headers()[header::RETRY_AFTER], "7");
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(
-            &body[..],
-            br#"{"message":{"ack":{"status":"NACK"}},"error":{"type":"CORE-ERROR","code":"23001","path":"","message":"internal error, please retry"}}"#
-        );
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that speaks HTTP to the outside: the callbacks' router, the operations' router, and
+//! Everything that speaks HTTP to the outside: the callbacks' service, the operations' router, and
 //! the accept loop of `serve`.
 //!
 //! # Constraints
@@ -14,3 +14,4 @@ mod noted;
 pub(crate) mod operations;
 mod probes;
 pub(crate) mod serve;
+pub(crate) mod service;

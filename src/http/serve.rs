@@ -1,11 +1,14 @@
 //! The accept loop: bounds connections and the time for a header, and ends gracefully.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::BoxError;
+use axum::http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -13,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -34,17 +38,22 @@ const HEADER_BYTES: usize = 64 * 1024;
 /// How long to wait after accept failed: mostly file handles are out, and come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves on `listener` until `stop` ends; then waits for the requests in flight. `router_for` gives
-/// what the peer of a connection is served.
+/// Serves on `listener` until `stop` ends; then waits for the requests in flight. `service_for`
+/// gives what the peer of a connection is served by.
 ///
 /// # Cancel safety
 /// Dropped, it closes the listener and every connection at once.
-pub(crate) async fn serve(
+pub(crate) async fn serve<S, B>(
     listener: TcpListener,
-    router_for: impl Fn(IpAddr) -> Router,
+    service_for: impl Fn(IpAddr) -> S,
     bounds: Bounds,
     stop: impl Future<Output = ()>,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(bounds.connections));
     let stopping = CancellationToken::new();
     let mut connections = JoinSet::new();
@@ -60,8 +69,8 @@ pub(crate) async fn serve(
             Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
             (accepted, place) = accepted => match accepted {
                 Ok((stream, peer)) => {
-                    let router = router_for(peer.ip());
-                    let connection = connection(stream, router, bounds, stopping.clone());
+                    let service = service_for(peer.ip());
+                    let connection = connection(stream, service, bounds, stopping.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -85,12 +94,17 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(
+async fn connection<S, B>(
     stream: TcpStream,
-    router: Router,
+    service: S,
     bounds: Bounds,
     stopping: CancellationToken,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
     // Answers are small and written whole: waiting to fill a segment only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "could not set TCP_NODELAY");
@@ -100,7 +114,9 @@ async fn connection(
         .header_read_timeout(bounds.header_timeout)
         .max_buf_size(HEADER_BYTES)
         .half_close(bounds.half_close)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        // Head and body of an answer in one piece: both are small.
+        .writev(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

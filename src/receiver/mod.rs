@@ -25,7 +25,7 @@ use crate::config::{Config, ConfigError, Exposed};
 use crate::dispatch::Dispatcher;
 use crate::handler::OrderEventHandler;
 use crate::http::operations::access::{Access, Tokens, TokensError};
-use crate::http::{callbacks, operations, serve};
+use crate::http::{callbacks, operations, serve, service};
 use crate::inbox::Inbox;
 use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::sqlite::open_error::OpenError;
@@ -243,7 +243,7 @@ impl Receiver {
     /// then up to the app that listens. Once the receiver is shut down or dropped, the router
     /// answers 503.
     pub fn router(&self) -> Router {
-        callbacks::router(Arc::clone(&self.desk.0))
+        Router::new().fallback_service(service::of(Arc::clone(&self.desk.0)))
     }
 
     /// Binds the listeners of `http.listen` and `operations.listen`, and reads the tokens of
@@ -382,8 +382,8 @@ impl Server {
             desk.drain();
             stopping.cancel();
         };
-        let router = receiver.router();
-        serve::serve(callbacks, move |_seller| router.clone(), bounds, until).await;
+        let service = service::of(Arc::clone(&receiver.desk.0));
+        serve::serve(callbacks, move |_seller| service.clone(), bounds, until).await;
         receiver.shutdown().await;
         drained.cancel();
         handing_on.abort();
