@@ -1,11 +1,12 @@
 //! One commit: which appends are new, their rows, and the settlements that ride along.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
+use hashbrown::HashMap;
+use rusqlite::{CachedStatement, Connection};
 use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
 
@@ -42,7 +43,7 @@ pub(super) enum Decision {
     NotTold,
 }
 
-/// The new events of a batch, which the window does not know yet.
+/// The new events of a batch, which the window does not know yet, by keyed fingerprints.
 #[derive(Debug, Default)]
 struct Overlay {
     by_body: HashMap<u128, usize>,
@@ -77,6 +78,7 @@ pub(super) fn insert(ground: &Ground<'_>, appends: &mut [Append]) -> rusqlite::R
     let known = ground.window.find(&keys);
     let mut decisions = Vec::with_capacity(appends.len());
     let mut seq = ground.last_seq;
+    let mut insert = Insert::prepare(ground.connection)?;
     for (place, known) in known.into_iter().enumerate() {
         let (earlier, rest) = appends.split_at_mut(place);
         let append = &mut rest[0];
@@ -100,7 +102,7 @@ pub(super) fn insert(ground: &Ground<'_>, appends: &mut [Append]) -> rusqlite::R
                 append.event.flags.insert(Flag::IdReused);
             }
             note_met(ground, seq, append, &mut met)?;
-            insert_rows(ground.connection, seq, append)?;
+            insert.rows(seq, append)?;
             overlay.by_body.insert(append.prints.body, place);
             if let Some(ids) = append.prints.ids {
                 overlay.latest_by_ids.insert(ids, place);
@@ -225,29 +227,39 @@ pub(super) fn content_of(append: &Append) -> [Option<&[u8]>; 2] {
     content(&append.event.body, append.record.message.as_ref(), append.record.error.as_ref())
 }
 
-fn insert_rows(connection: &Connection, seq: i64, append: &Append) -> rusqlite::Result<()> {
-    let Append { event, record, seller, prints, .. } = append;
-    connection
-        .prepare_cached("INSERT INTO body (seq, body) VALUES (?1, ?2)")?
-        .execute((seq, event.body.as_ref()))?;
-    let context = &event.context;
-    let start = |span: &Option<Range<usize>>| span.as_ref().map(|span| span.start);
-    let end = |span: &Option<Range<usize>>| span.as_ref().map(|span| span.end);
-    connection
-        .prepare_cached(
-            "INSERT INTO event VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-              ?19, ?20, ?21, ?22, ?23)",
-        )?
-        .execute(rusqlite::params![
+/// The statements by which a new event is kept; looked up once for a batch.
+struct Insert<'a> {
+    body: CachedStatement<'a>,
+    event: CachedStatement<'a>,
+}
+
+impl<'a> Insert<'a> {
+    fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            body: connection.prepare_cached("INSERT INTO body (seq, body) VALUES (?1, ?2)")?,
+            event: connection.prepare_cached(
+                "INSERT INTO event VALUES
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                  ?19, ?20, ?21, ?22, ?23)",
+            )?,
+        })
+    }
+
+    fn rows(&mut self, seq: i64, append: &Append) -> rusqlite::Result<()> {
+        let Append { event, record, seller, prints, .. } = append;
+        self.body.execute((seq, event.body.as_ref()))?;
+        let context = &event.context;
+        let start = |span: &Option<Range<usize>>| span.as_ref().map(|span| span.start);
+        let end = |span: &Option<Range<usize>>| span.as_ref().map(|span| span.end);
+        self.event.execute(rusqlite::params![
             seq,
             event.id.uuid().as_bytes(),
             event.action.as_str(),
             seller,
             event.sender.is_some(),
-            context.bap_id,
-            context.transaction_id,
-            context.message_id,
+            context.bap_id.as_deref(),
+            context.transaction_id.as_deref(),
+            context.message_id.as_deref(),
             event.order_id(),
             event.state(),
             event.received_at.timestamp_micros(),
@@ -265,9 +277,10 @@ fn insert_rows(connection: &Connection, seq: i64, append: &Append) -> rusqlite::
                 Standing::Pending => 0,
                 Standing::Rejected => 1,
             },
-            context.domain,
+            context.domain.as_deref(),
         ])?;
-    Ok(())
+        Ok(())
+    }
 }
 
 /// Returns what the window finds an append by.

@@ -27,24 +27,40 @@ impl Faults {
         self.0.lock().unwrap().push_back(fault);
     }
 
-    /// Runs a commit under the next fault.
+    /// Returns what happens to the commit that begins now.
+    pub(super) fn next(&self, connection: &Connection) -> Struck {
+        let fault = self.0.lock().unwrap().pop_front();
+        assert!(fault != Some(Fault::Panic), "a panic that a test planted");
+        if fault == Some(Fault::NoRoom) {
+            limit_pages(connection, 1);
+        }
+        Struck(fault)
+    }
+}
+
+/// What happens to a commit that has begun.
+#[derive(Debug)]
+pub(super) struct Struck(Option<Fault>);
+
+impl Struck {
+    /// Fails before the commit is made.
+    pub(super) fn before_the_end<T>(&self, value: T) -> rusqlite::Result<T> {
+        if self.0 == Some(Fault::Lost) { Err(io_error()) } else { Ok(value) }
+    }
+
+    /// Fails when the commit has been made.
     pub(super) fn strike<T>(
         &self,
         connection: &Connection,
-        commit: impl FnOnce(bool) -> rusqlite::Result<T>,
+        result: rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        let fault = self.0.lock().unwrap().pop_front();
-        let limit = |pages: i64| {
-            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
-        };
-        assert!(fault != Some(Fault::Panic), "a panic that a test planted");
-        if fault == Some(Fault::NoRoom) {
-            limit(1);
-        }
-        let result = commit(fault == Some(Fault::Lost));
-        limit(0x7fff_ffff);
-        if fault == Some(Fault::Kept) { result.and_then(|_| Err(io_error())) } else { result }
+        limit_pages(connection, 0x7fff_ffff);
+        if self.0 == Some(Fault::Kept) { result.and_then(|_| Err(io_error())) } else { result }
     }
+}
+
+fn limit_pages(connection: &Connection, pages: i64) {
+    connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
 }
 
 /// Returns the error of a disk that fails.

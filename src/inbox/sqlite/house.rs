@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::ErrorCode;
 
 use super::replays::{self, Round};
+use super::retention::{self, Log, Portion};
 use super::writer::{GivenUp, REOPEN_PAUSE, Writer, in_transaction};
 use super::{attempts, expecting, lock, packs, pauses, refusals};
 use crate::inbox::Error;
@@ -22,8 +23,8 @@ pub(super) const ERASING_RESTS: Duration = Duration::from_mins(1);
 /// a few milliseconds, so appends keep most of the writer, and 10,000 events a second are taken up.
 const BETWEEN_REPLAYS: Duration = Duration::from_millis(20);
 
-/// How long retention holds up the appends at each poll, plus a step.
-const RETENTION_BUDGET: Duration = Duration::from_millis(10);
+/// How long what is let go of holds up the appends at each poll, plus a step.
+const BUDGET: Duration = Duration::from_millis(10);
 
 /// Why the writer looks at the house.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +38,11 @@ enum Look {
 }
 
 impl Look {
-    /// Returns how long retention may hold up the appends, plus a step. Under load nothing is
-    /// quiet, and one step a poll would let the log grow without bound.
+    /// Returns how long what is let go of may hold up the appends, plus a step. Under load nothing
+    /// is quiet, and one step a poll would let it grow without bound.
     const fn budget(self) -> Duration {
         match self {
-            Look::Due => RETENTION_BUDGET,
+            Look::Due => BUDGET,
             Look::Quiet | Look::Replays => Duration::ZERO,
         }
     }
@@ -118,7 +119,7 @@ impl Writer {
         }
         self.lets_go = (look == Look::Due || self.lets_go) && self.let_go(look, now)?;
         // First: an erasing that fails must not let the log grow without bound.
-        let retains = self.retention.is_due(now) && self.retain(look, now)?;
+        let retains = self.retain(look, now)?;
         self.erases = (look == Look::Due || self.erases) && self.erase_or_rest(now)?;
         Ok(retains || self.erases || self.lets_go || self.replays_from.is_some())
     }
@@ -135,23 +136,62 @@ impl Writer {
         }
     }
 
-    /// Makes some steps of retention; returns whether the pass goes on.
+    /// Makes a step of retention, unless the commits take it along; returns whether there is more.
     fn retain(&mut self, look: Look, now: DateTime<Utc>) -> rusqlite::Result<bool> {
-        if self.retention.is_at_start() {
+        if self.retention.is_to_begin(now) {
             let oldest = self.window.oldest().map(|entry| entry.seq);
             let beside = expecting::bytes(self.connection())?;
-            self.retention.begin(oldest.unwrap_or(i64::MAX), beside);
+            self.retention.begin(now, oldest.unwrap_or(i64::MAX), beside);
             let horizon = self.window.horizon(now.timestamp_micros());
             packs::expire(self.connection(), horizon, oldest.unwrap_or(0))?;
         }
-        let began = Instant::now();
-        let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
-        loop {
-            let more = self.retention.step(connection, &self.options, now, self.last_seq)?;
-            if !more || began.elapsed() >= look.budget() {
-                return Ok(more);
-            }
+        if !self.pace.is_quiet() {
+            return Ok(self.retention.walks());
         }
+        let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
+        let (options, last_seq) = (&self.options, self.last_seq);
+        let log = Log { connection, options, now, last_seq };
+        let mut left = 0;
+        if self.retention.goes_on(&log)? {
+            left = in_transaction(connection, || self.retention.step(&log, Portion::STEP))?;
+        }
+        if look == Look::Due || self.gives_back {
+            self.gives_back = retention::give_back(connection)?;
+        }
+        // What leaves is overwritten in the log, as much as it was.
+        self.look_at_log(0, left);
+        Ok(self.retention.walks() || self.gives_back)
+    }
+
+    /// Lets go, in the transaction of a commit, of what is to leave beside what it brings; returns
+    /// how many bytes left. What fails is rolled back, and the commit goes on without it.
+    pub(super) fn let_leave(
+        &mut self,
+        portion: Portion,
+        now: DateTime<Utc>,
+    ) -> rusqlite::Result<usize> {
+        let rests = self.house_rests_until.is_some_and(|until| Instant::now() < until);
+        if rests || self.shared.lanes.is_loading() {
+            return Ok(0);
+        }
+        let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
+        let (options, last_seq) = (&self.options, self.last_seq);
+        let log = Log { connection, options, now, last_seq };
+        let retention = &mut self.retention;
+        let left = match retention.goes_on(&log) {
+            Ok(true) => retention.step(&log, portion),
+            Ok(false) => return Ok(0),
+            Err(error) => Err(error),
+        };
+        left.or_else(|error| {
+            tracing::warn!(error = %error, "the inbox could not be kept in order");
+            self.house_rests_until = Some(Instant::now() + REST);
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
+            }
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            Ok(0)
+        })
     }
 
     /// Makes a step of erasing; returns whether there is more to do now.

@@ -15,6 +15,7 @@ use super::attempts::{self, FailedAttempt};
 use super::expecting::Request;
 use super::notes::{Tallies, Tally};
 use super::outcome::Outcome;
+use super::pace::Company;
 use super::prints::Prints;
 use crate::beckn::action::Action;
 use crate::event::OrderEvent;
@@ -80,6 +81,8 @@ struct State {
     appends: VecDeque<Append>,
     /// What the bodies of the appends weigh together.
     append_bytes: usize,
+    /// With so many of them the writer waits for no more; 0 while it does not wait for company.
+    enough: usize,
     outcomes: BTreeMap<i64, Outcome>,
     attempts: VecDeque<FailedAttempt>,
     requests: Vec<Request>,
@@ -168,10 +171,10 @@ impl Mailbox {
         }
         state.append_bytes += append.event.body.len();
         state.appends.push_back(append);
-        let first = state.appends.len() == 1;
+        let wakes = [1, state.enough].contains(&state.appends.len());
         drop(state);
         // The writer takes all that wait: whoever finds others waiting need not wake it.
-        if first {
+        if wakes {
             self.arrived.notify_one();
         }
         Ok(())
@@ -286,7 +289,12 @@ impl Mailbox {
     }
 
     /// Waits for work, at most for `poll`.
-    pub(super) fn wait(&self, batch_limit: usize, poll: Duration) -> Wake {
+    pub(super) fn wait(
+        &self,
+        batch_limit: usize,
+        poll: Duration,
+        company: Option<Company>,
+    ) -> Wake {
         let state = self.lock();
         let (mut state, timeout) = self
             .arrived
@@ -315,8 +323,34 @@ impl Mailbox {
             drop(state);
             std::thread::yield_now();
             state = self.lock();
+            if let Some(company) = company {
+                state = self.wait_for_company(state, company);
+            }
         }
         state.take(batch_limit)
+    }
+
+    /// Waits until enough appends are there, or it is time for those that are.
+    fn wait_for_company<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        Company { until, enough }: Company,
+    ) -> MutexGuard<'a, State> {
+        let pause = until.saturating_duration_since(Instant::now());
+        if pause.is_zero() {
+            return state;
+        }
+        state.enough = enough;
+        let few = |state: &mut State| {
+            state.appends.len() < enough
+                && state.flushes.is_empty()
+                && state.requests.is_empty()
+                && !state.is_ending()
+        };
+        let waited = self.arrived.wait_timeout_while(state, pause, few);
+        (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.enough = 0;
+        state
     }
 
     /// Waits for `pause`; returns earlier, and true, when something is asked for.

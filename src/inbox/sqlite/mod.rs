@@ -6,10 +6,11 @@
 //! - What is at rest: wide rows that are only inserted, narrow rows that change ([`schema`]).
 //!
 //! # Layout
-//! `mailbox` what callers ask of the writer · `writer` the thread · `batch` one commit · `window`
-//! and `packs` the duplicates · `lanes` what is pending, in which order · `pages` reading back ·
-//! `house` with `replays`, `pauses`, `retention`, `refusals`, `notes` what the writer does between
-//! batches · `attempts` those that failed · `opening` a start ·
+//! `mailbox` what callers ask of the writer · `writer` the thread · `pace` how soon it commits
+//! again · `batch` one commit · `publish` what follows it · `checkpoint` the log written back ·
+//! `window` and `packs` the duplicates · `lanes` what is pending, in which order · `pages` reading
+//! back · `house` with `replays`, `pauses`, `retention`, `refusals`, `notes` what the writer does
+//! between batches · `attempts` those that failed · `opening` a start ·
 //! `originals` what a duplicate repeats · `expecting`, `expect`, `looking` what is waited for ·
 //! `erase` what is emptied ·
 //! `threads` how they start and end · `lock` the directory.
@@ -23,6 +24,7 @@
 
 mod attempts;
 mod batch;
+mod checkpoint;
 mod erase;
 mod expect;
 mod expecting;
@@ -42,10 +44,12 @@ mod opening;
 mod options;
 mod originals;
 pub(in crate::inbox) mod outcome;
+mod pace;
 mod packs;
 pub(in crate::inbox) mod pages;
 mod pauses;
 mod prints;
+mod publish;
 pub(in crate::inbox) mod refusals;
 mod replays;
 mod retention;
@@ -213,6 +217,12 @@ impl SqliteInbox {
             }
         }
     }
+}
+
+/// Computes the fingerprints of an event as an append does, and returns one of them.
+#[cfg(feature = "bench")]
+pub(crate) fn fingerprint(record: &Record, event: &OrderEvent) -> u64 {
+    Prints::of(&Secret::new([7; 32]), record, event, &event.seller()).lane
 }
 
 impl Shared {

@@ -7,9 +7,11 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use uuid::timestamp::context::ContextV7;
 
+use super::checkpoint::Checkpoints;
 use super::lanes::{Lanes, Start};
 use super::mailbox::{self, Mailbox};
 use super::open_error::OpenError;
+use super::pace::Pace;
 use super::pages::Pages;
 use super::prints::Secret;
 use super::schema::{self, Meta};
@@ -69,11 +71,13 @@ impl SqliteInbox {
             #[cfg(test)]
             faults: super::faults::Faults::default(),
         });
+        let checkpoints = Some(Checkpoints::start(&file)?);
         let writer = Writer {
             options: options.clone(),
             file,
             shared: Arc::clone(&shared),
             connection: Some(connection),
+            checkpoints,
             window,
             packed_to,
             last_seq,
@@ -83,10 +87,12 @@ impl SqliteInbox {
             notes: notes::Notes::default(),
             erasing,
             erases: false,
+            gives_back: false,
             lets_go: false,
             failures: 0,
             unsure_replays: Vec::new(),
             looked_at: None,
+            pace: Pace::default(),
             replays_from: None,
             house_rests_until: None,
             overflow_warned_at: None,

@@ -74,7 +74,7 @@ pub(super) fn confirm(
     let same = match likeness {
         Likeness::Body => body == append.event.body,
         Likeness::Content => {
-            original.ids.iter().zip(ids).all(|(one, other)| one == other)
+            original.ids.iter().zip(ids).all(|(one, other)| one.as_deref() == other.as_deref())
                 && content(&body, original.message.as_ref(), original.error.as_ref())
                     == content_of(append)
         }

@@ -181,7 +181,7 @@ async fn an_event_goes_to_the_same_handler_when_it_comes_and_after_a_restart() {
         let bench = Bench::new();
         let inbox = bench.open();
         let (record, mut event) = TRIP.callback(bench.clock.now());
-        event.context.bpp_id = bpp_id.map(str::to_owned);
+        event.context.bpp_id = bpp_id.map(Into::into);
         inbox.append(record, event).await.unwrap();
         drop(claim(&inbox, TRIPS).await);
         assert!(claim_now(&inbox, APP).is_none(), "{bpp_id:?}");

@@ -30,10 +30,14 @@ pub(in crate::inbox) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// events, 2 shared cores, thousand appends a second, median of 3 rounds: 4 KiB 32, 8 KiB 24,
 /// 16 KiB 26, 32 KiB 38, 64 KiB 39. Each round spread by about 20 %, so 64 KiB gains nothing
 /// that was seen, and a lone commit would write twice as much.
-const PAGE_SIZE: u32 = 32 * 1024;
+pub(super) const PAGE_SIZE: u32 = 32 * 1024;
 
-/// The log is written back at 16 MiB: larger logs make the longest commits several times longer.
-const WAL_BYTES: u32 = 16 << 20;
+/// The log begins anew when it has so many pages, 16 MiB.
+pub(super) const LOG_PAGES: u32 = (16 << 20) / PAGE_SIZE;
+
+/// A log of so many pages is written back by the commit that finds it, as SQLite does it: another
+/// thread should have, see `checkpoint`, but may be held up by who reads, or have failed.
+const LOG_LIMIT: u32 = 4 * LOG_PAGES;
 
 /// Opens the file read-write for the writer, made and brought to the current version if needed.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
@@ -144,14 +148,14 @@ fn set_pragmas(connection: &Connection) -> rusqlite::Result<()> {
     keep_plans(connection)?;
     // The ACK's promise: a commit has reached the disk. NORMAL would gain 5 % and lose it.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", WAL_BYTES / PAGE_SIZE)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_LIMIT)?;
     // A log that a long reader made grow is cut at the next checkpoint.
-    connection.pragma_update(None, "journal_size_limit", 2 * WAL_BYTES)?;
-    // In KiB: the pages at the end of the tables are what is used; more memory gains nothing.
-    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "journal_size_limit", 2 * LOG_PAGES * PAGE_SIZE)?;
+    // In KiB: the pages at the end of the tables are what is used; 16 MiB gained nothing.
+    connection.pragma_update(None, "cache_size", -6_144)?;
     // What is erased, or leaves, is overwritten with zeros, so that neither the file nor a copy of
     // it holds it. Inserts, and so the ACKs, pay nothing. Letting go of 20,000 events of 4 kB took
-    // 2.4 s for 1.9 s and wrote 192 MiB for 102, with a tenth more CPU.
+    // 2.4 s for 1.9 s and wrote 192 MiB for 102, with a tenth more CPU, apart from any commit.
     connection.pragma_update(None, "secure_delete", "ON")?;
     // Sorting in memory: nothing of a body is spilled to a directory that is not ours.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -219,7 +223,7 @@ pub(in crate::inbox) fn secret(connection: &Connection) -> rusqlite::Result<[u8;
     if let Some(secret) = found {
         return Ok(secret);
     }
-    // Two UUIDs of version 4 are 244 bits from the system's source.
+    // Two UUIDs of version 4 are 244 bits of a generator that the system's source seeds.
     let mut secret = [0; 32];
     secret[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     secret[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());

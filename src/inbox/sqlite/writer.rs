@@ -1,7 +1,7 @@
 //! The writer: one thread owns the read-write connection and commits groups.
 //!
-//! There is no timer on the way of an append: the writer takes what waits, commits it with one
-//! sync, lets the window and the lanes know, then answers. An I/O error fails the batch; what is
+//! The writer takes what waits, commits it with one sync, lets the window and the lanes know, then
+//! answers. Under a load that keeps coming appends wait for company, some milliseconds at most (`pace`). An I/O error fails the batch; what is
 //! really on the disk is read again before the next one. Three failures in a row end it; keeping
 //! house does not count, as long as nobody waits for a commit.
 
@@ -11,25 +11,23 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::oneshot;
 use uuid::timestamp::context::ContextV7;
 
 use super::batch::{self, Decision, Ground, Inserted};
+use super::checkpoint::Checkpoints;
 use super::erase::Erasing;
 use super::expecting::Written;
-use super::lanes::Pending;
 use super::lock::DirectoryLock;
-use super::mailbox::{Append, Batch, Wake};
-use super::notes::{Notes, Tally};
-use super::outcome::State;
+use super::mailbox::{Batch, Wake};
+use super::notes::Notes;
+use super::pace::Pace;
+use super::publish::answer_all;
 use super::replays::{self, Round};
-use super::retention::Retention;
+use super::retention::{Portion, Retention};
 use super::schema::{self, Meta};
 use super::window::Window;
-use super::{Options, Shared, attempts, mailbox, packs};
-use crate::event::EventId;
-use crate::inbox::{Error, Receipt, Seq, Standing};
-use crate::metrics::{Answer, FromSeller};
+use super::{Options, Shared, attempts, packs};
+use crate::inbox::Error;
 
 /// So many failures in a row end the writer.
 const FAILURES_LIMIT: u32 = 3;
@@ -48,6 +46,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     /// `None` only while the file is opened again.
     pub(super) connection: Option<Connection>,
+    /// As `connection`; ended before it, so that the writer's is the last one that is closed.
+    pub(super) checkpoints: Option<Checkpoints>,
     pub(super) window: Window,
     pub(super) packed_to: i64,
     pub(super) last_seq: i64,
@@ -58,12 +58,15 @@ pub(super) struct Writer {
     pub(super) erasing: Erasing,
     /// Whether there is more to be erased now.
     pub(super) erases: bool,
+    /// Whether there are many free pages to be given back.
+    pub(super) gives_back: bool,
     /// Whether more of what is beside the log is to leave now.
     pub(super) lets_go: bool,
     pub(super) failures: u32,
     /// Replays whose commit failed, so that they may be on the disk or not.
     pub(super) unsure_replays: Vec<Round>,
     pub(super) looked_at: Option<Instant>,
+    pub(super) pace: Pace,
     /// When the next step of a replay may be; `None`: no more requests are known.
     pub(super) replays_from: Option<Instant>,
     /// No house-keeping before this: the last one failed.
@@ -89,6 +92,7 @@ impl Writer {
         }
         shared.pages.close();
         // The file before the lock: whoever gets the lock finds the file closed.
+        drop(self.checkpoints.take());
         drop(self.connection.take());
         drop(self.lock);
     }
@@ -99,7 +103,7 @@ impl Writer {
             self.window.take_over_tables();
             let pending_work = self.look_around()?;
             let poll = if pending_work { Duration::from_millis(1) } else { self.options.poll };
-            match self.shared.mailbox.wait(self.options.batch_limit, poll) {
+            match self.shared.mailbox.wait(self.options.batch_limit, poll, self.pace.company()) {
                 Wake::Close => return Ok(true),
                 Wake::Abandon => return Ok(false),
                 Wake::Batch(batch) => self.take_batch(batch)?,
@@ -120,11 +124,17 @@ impl Writer {
         let now = self.shared.clock.now();
         self.window.expire(now.timestamp_micros());
         let began = Instant::now();
-        match self.commit(&mut batch, now) {
+        let committed = self.commit(&mut batch, now);
+        if !batch.appends.is_empty() {
+            self.pace.committed(began, batch.appends.len());
+        }
+        match committed {
             Ok(commit) => {
                 self.failures = 0;
                 self.measure(&batch, &commit, began);
+                let events = batch.appends.len() + batch.outcomes.len();
                 self.publish(batch, &commit, now);
+                self.look_at_log(events, commit.bytes);
                 Ok(())
             }
             Err(error) => {
@@ -145,44 +155,42 @@ impl Writer {
         }
     }
 
-    /// Measures a commit that began then, and counts what it holds.
-    fn measure(&self, batch: &Batch, commit: &Commit, began: Instant) {
-        let (metrics, durable) = (&self.shared.metrics, Instant::now());
-        metrics.inbox.committed(batch.appends.len(), durable - began);
-        for (append, decision) in batch.appends.iter().zip(&commit.decisions) {
-            metrics.inbox.appended_after(durable - append.queued);
-            let (seller, event) = (append.seller.as_str(), &append.event);
-            let answer = match decision {
-                Decision::New { .. } => {
-                    event.flags.iter().for_each(|flag| metrics.flagged(flag.as_str()));
-                    Answer::Ack
-                }
-                Decision::Duplicate { .. } | Decision::DuplicateInBatch { .. } => Answer::Duplicate,
-                Decision::NotTold => continue,
-            };
-            let verified = event.sender.is_some();
-            let kept_at = event.received_at.timestamp();
-            metrics.count_seller(FromSeller { seller, verified, answer }, Some(kept_at));
+    /// Has the log written back when it has become long.
+    pub(super) fn look_at_log(&mut self, events: usize, bytes: usize) {
+        let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        checkpoints.committed(events, bytes);
+        // What cannot be written back is in the log, and the next commit says what is wrong.
+        if let Err(error) = checkpoints.end_pass(connection) {
+            tracing::warn!(error = %error, "the inbox's log could not be written back");
         }
     }
 
     #[cfg(not(test))]
-    fn commit(&self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
-        in_transaction(self.connection(), || self.write(batch, now))
+    fn commit(&mut self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
+        begin(self.connection())?;
+        let result = self.write(batch, now);
+        end(self.connection(), result)
     }
 
     #[cfg(test)]
-    fn commit(&self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
-        self.shared.faults.strike(self.connection(), |fails| {
-            in_transaction(self.connection(), || {
-                let commit = self.write(batch, now)?;
-                if fails { Err(super::faults::io_error()) } else { Ok(commit) }
-            })
-        })
+    fn commit(&mut self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
+        let shared = Arc::clone(&self.shared);
+        let fault = shared.faults.next(self.connection());
+        begin(self.connection())?;
+        let result = self.write(batch, now).and_then(|commit| fault.before_the_end(commit));
+        let result = end(self.connection(), result);
+        fault.strike(self.connection(), result)
     }
 
-    /// Writes what one commit holds.
-    fn write(&self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
+    /// Writes what one commit holds, and what it takes along.
+    fn write(&mut self, batch: &mut Batch, now: DateTime<Utc>) -> rusqlite::Result<Commit> {
+        let bytes = batch.appends.iter().map(|append| append.event.body.len()).sum();
+        let left = match batch.appends.len() {
+            // Settlements alone: there is time for a step.
+            0 => 0,
+            appends => self.let_leave(Portion::of_commit(appends, bytes), now)?,
+        };
         let connection = self.connection();
         let ground = Ground {
             connection,
@@ -203,88 +211,7 @@ impl Writer {
             schema::set_meta(connection, Meta::LowWater, reached)?;
         }
         let low_water = if moves { reached } else { self.low_water };
-        Ok(Commit { decisions, expected, packed_to, low_water })
-    }
-
-    /// Lets everyone know of a commit: the window, then the lanes, then those who wait.
-    fn publish(&mut self, batch: Batch, commit: &Commit, now: DateTime<Utc>) {
-        self.shared.publish_expectations(&commit.expected);
-        self.packed_to = commit.packed_to;
-        self.low_water = commit.low_water;
-        let mut pending = Vec::new();
-        let mut answers = Vec::with_capacity(batch.appends.len());
-        let ids: Vec<EventId> = batch.appends.iter().map(|append| append.event.id).collect();
-        for (append, decision) in batch.appends.into_iter().zip(&commit.decisions) {
-            self.note(&append, *decision, &commit.decisions, now);
-            let receipt = match *decision {
-                Decision::New { seq } => {
-                    self.last_seq = seq;
-                    self.window.push(batch::entry(seq, &append), now.timestamp_micros());
-                    Some(Receipt::New { id: append.event.id, seq: Seq(seq) })
-                }
-                Decision::Duplicate { of, .. } => Some(Receipt::Duplicate { of }),
-                Decision::DuplicateInBatch { of } => Some(Receipt::Duplicate { of: ids[of] }),
-                Decision::NotTold => None,
-            };
-            let Append { event, record, prints, outlet, answer, .. } = append;
-            if let (Decision::New { seq }, Standing::Pending) = (*decision, record.standing) {
-                let event = Some(event);
-                pending.push(Pending { seq, lane: prints.lane, outlet, event, progress: None });
-            }
-            answers.push((answer, receipt));
-        }
-        let settled: Vec<i64> = batch
-            .outcomes
-            .iter()
-            .filter(|(_, outcome)| outcome.state != State::Pending)
-            .map(|(seq, _)| *seq)
-            .collect();
-        let lanes = &self.shared.lanes;
-        if !settled.is_empty() {
-            lanes.settled(&settled);
-        }
-        let spare = lanes.push(pending, self.last_seq, now);
-        // Before the answers: a stream that begins after an ACK begins after its event.
-        self.shared
-            .arrived
-            .send_if_modified(|seq| std::mem::replace(seq, self.last_seq) != self.last_seq);
-        answer_all(answers, batch.flushed);
-        for (request, registered) in batch.requests.into_iter().zip(&commit.expected.requests) {
-            request.answer(registered.as_ref());
-        }
-        drop(spare);
-    }
-
-    /// Notes what came of whom.
-    fn note(
-        &mut self,
-        append: &Append,
-        decision: Decision,
-        of_batch: &[Decision],
-        now: DateTime<Utc>,
-    ) {
-        if append.silence_of.is_some() {
-            return;
-        }
-        let verified = append.event.sender.is_some();
-        let mut tally = Tally { verified, ..Tally::default() };
-        let original = match decision {
-            // Of a silence nothing is noted: see above.
-            Decision::New { .. } | Decision::NotTold => None,
-            Decision::Duplicate { seq, .. } => Some(seq),
-            Decision::DuplicateInBatch { of } => match of_batch[of] {
-                Decision::New { seq } | Decision::Duplicate { seq, .. } => Some(seq),
-                Decision::DuplicateInBatch { .. } | Decision::NotTold => None,
-            },
-        };
-        if let Some(seq) = original {
-            tally.duplicates = 1;
-            self.notes.repeat(seq, now);
-        } else {
-            tally.accepted = 1;
-            tally.oddities = append.event.oddities.len() as u64;
-        }
-        self.notes.tally(&append.seller, tally, now);
+        Ok(Commit { decisions, expected, packed_to, low_water, bytes: bytes.max(left) })
     }
 
     /// Decides what a failure means: go on, open the file again, or give up.
@@ -320,6 +247,7 @@ impl Writer {
 
     /// Opens the file again and reads what is really there.
     pub(super) fn reopen(&mut self) -> Result<(), super::open_error::OpenError> {
+        drop(self.checkpoints.take());
         drop(self.connection.take());
         self.shared.pages.close();
         let sqlite = super::open_error::OpenError::sqlite;
@@ -336,6 +264,7 @@ impl Writer {
         let loaded = packs::load(connection, self.options.window(), now.timestamp_micros());
         (self.window, self.packed_to) = loaded.map_err(sqlite)?;
         self.last_seq = self.last_seq.max(last_seq(self.connection()).map_err(sqlite)?);
+        self.checkpoints = Some(Checkpoints::start(&self.file)?);
         self.find_unpushed(now)
     }
 
@@ -375,21 +304,13 @@ impl Writer {
 
 /// What a commit has decided and written.
 #[derive(Debug)]
-struct Commit {
-    decisions: Vec<Decision>,
-    expected: Written,
-    packed_to: i64,
-    low_water: i64,
-}
-
-fn answer_all(answers: Vec<(mailbox::Answer, Option<Receipt>)>, flushed: Vec<oneshot::Sender<()>>) {
-    for (answer, receipt) in answers {
-        // A caller that has gone needs no answer: the record is kept all the same.
-        let _ = answer.send(Ok(receipt));
-    }
-    for flushed in flushed {
-        let _ = flushed.send(());
-    }
+pub(super) struct Commit {
+    pub(super) decisions: Vec<Decision>,
+    pub(super) expected: Written,
+    pub(super) packed_to: i64,
+    pub(super) low_water: i64,
+    /// What was written of bodies, or overwritten where that is more.
+    pub(super) bytes: usize,
 }
 
 /// Returns what the appends of a failed batch are told.
@@ -406,8 +327,18 @@ pub(super) fn in_transaction<T>(
     connection: &Connection,
     work: impl FnOnce() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let result = work().and_then(|value| {
+    begin(connection)?;
+    let result = work();
+    end(connection, result)
+}
+
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
+}
+
+/// Commits what succeeded, rolls back what failed.
+fn end<T>(connection: &Connection, result: rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let result = result.and_then(|value| {
         connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(value)
     });

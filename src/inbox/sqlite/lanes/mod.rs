@@ -8,10 +8,11 @@
 
 mod state;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use hashbrown::HashMap;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 

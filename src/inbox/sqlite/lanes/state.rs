@@ -1,8 +1,9 @@
 //! What the lanes know, under their lock: who is pending, ready, waiting, out.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use hashbrown::HashMap;
 
 use super::{Look, Taken, Waits, weight};
 use crate::event::OrderEvent;
@@ -16,6 +17,8 @@ const MARKS_LIMIT: u32 = 3;
 /// Why an event that keeps ending the process is a dead letter.
 const ENDED_THE_PROCESS: &str = "its attempts ended the process three times";
 
+/// What is known. Its maps' keys are ours, a seq or a keyed fingerprint, so that the hash need not
+/// withstand a seller.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) lanes: HashMap<u64, Lane>,

@@ -1,6 +1,6 @@
 //! The duplicate window: the fingerprints of what was accepted, in memory.
 //!
-//! An entry has 40 bytes and two table slots of 5; a million events take about 60 MB. Memory
+//! An entry has 40 bytes and two table slots of 5; a million events take 63 MB. Memory
 //! holds halves of the 128-bit fingerprints: every hit is confirmed against the original's row,
 //! so a false hit costs a read and never swallows an event.
 //!

@@ -69,6 +69,15 @@ impl Tables {
 }
 
 fn place_latest(table: &mut HashTable<u32>, key: u64, index: u32, key_of: impl Fn(u32) -> u64) {
+    // No place is free: those that some have left are not used again, and the table would double.
+    // A window that is full meets this once in some ten million events.
+    if table.len() == table.capacity() && table.len() < places(table) {
+        let mut fresh = HashTable::with_capacity(places(table));
+        for index in table.drain() {
+            fresh.insert_unique(key_of(index), index, |other| key_of(*other));
+        }
+        *table = fresh;
+    }
     // One probe, not a search and then an insertion.
     match table.entry(key, |other| key_of(*other) == key, |other| key_of(*other)) {
         hash_table::Entry::Occupied(mut older) => *older.get_mut() = index,
@@ -78,8 +87,42 @@ fn place_latest(table: &mut HashTable<u32>, key: u64, index: u32, key_of: impl F
     }
 }
 
+/// Returns how many entries a table takes before it grows.
+fn places(table: &HashTable<u32>) -> usize {
+    table.num_buckets() / 8 * 7
+}
+
 fn forget(table: &mut HashTable<u32>, key: u64, index: u32) {
     if let Ok(found) = table.find_entry(key, |other| *other == index) {
         found.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::{Entry, Tables};
+
+    #[test]
+    fn tables_from_which_as_many_leave_as_come_do_not_grow() {
+        let entry = |index: u32| {
+            let mut mixed = u64::from(index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed ^= mixed >> 27;
+            Entry { seq: 0, received_at: 0, body: mixed, ids: !mixed, content: 0 }
+        };
+        // Of 1,792 places that a table of 2,048 gives; more than half, so that it would double.
+        let first: Vec<Entry> = (0..1_000).map(entry).collect();
+        let mut tables = Tables::of(&first, &AtomicBool::new(false)).unwrap();
+        let size = tables.by_body.allocation_size();
+        for index in 1_000..200_000_u32 {
+            tables.put(index, entry(index), entry);
+            tables.forget(index - 1_000, entry(index - 1_000));
+        }
+        assert_eq!(tables.by_body.allocation_size(), size);
+        assert_eq!(tables.latest_by_ids.len(), 1_000);
+        assert!(tables.find_body(entry(199_999).body, entry).is_some());
+        assert!(tables.find_ids(entry(1).ids, entry).is_none());
     }
 }
