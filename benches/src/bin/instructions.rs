@@ -8,7 +8,8 @@ use std::fs;
 use std::hint::black_box;
 use std::path::PathBuf;
 
-use beckn_receiver::{Action, OrderEvent};
+use beckn_receiver::bench::Checked;
+use beckn_receiver::{Action, Config, OrderEvent};
 use beckn_receiver_benches::accept::{AT_ONCE, Acceptor, action_of};
 use beckn_receiver_benches::sign::{self, Seller};
 use bytes::Bytes;
@@ -41,6 +42,8 @@ enum Work {
     Json,
     /// Read the callback into the typed event that a handler gets.
     Parse,
+    /// Check the callback that was read by the rules.
+    Check,
     /// Digest the body and verify its signature, with the key decoded: the floor of verifying.
     Verify,
     /// Accept the callback: from the router to the ACK and through a handler that does nothing.
@@ -59,6 +62,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         Work::Parse => {
             let body = Bytes::from(body);
             repeat(times, || parse(action, &body))?
+        }
+        Work::Check => {
+            let callback = Checked::parse(action, &Bytes::from(body), &Config::default())?;
+            repeat(times, || {
+                check(&callback);
+                Ok(())
+            })?
         }
         Work::Verify => {
             let seller = seller()?;
@@ -103,6 +113,11 @@ fn read_json(body: &str) -> Result<(), Box<dyn Error>> {
 fn parse(action: Action, body: &Bytes) -> Result<(), Box<dyn Error>> {
     black_box(OrderEvent::parse(action, Bytes::clone(black_box(body)))?);
     Ok(())
+}
+
+#[inline(never)]
+fn check(callback: &Checked) {
+    black_box(black_box(callback).check());
 }
 
 /// Returns the seller of the samples, with a key like any other.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, HttpBody};
 use axum::http::Request;
-use beckn_receiver::{Config, HandlerError, OrderEvent, OrderEventHandler, Receiver};
+use beckn_receiver::{Config, HandlerError, OrderEvent, OrderEventHandler, Receiver, Text};
 use beckn_receiver_benches::accept::action_of;
 use beckn_receiver_benches::answer::ACK;
 use beckn_receiver_benches::template::Template;
@@ -50,7 +50,7 @@ struct Arguments {
 /// fails or not, it is the others that are measured.
 struct Noting {
     failing: bool,
-    first: OnceLock<Option<String>>,
+    first: OnceLock<Option<Text>>,
     /// Events up to here are for warming up.
     warm_up: u64,
     late: Arc<Mutex<Histogram<u64>>>,
