@@ -64,7 +64,7 @@ const fn kind(what: &'static str, against: Option<&'static str>, title: &'static
 }
 
 /// Everything that `benches/run` compares, in the order of the report.
-pub const KINDS: [Kind; 20] = [
+pub const KINDS: [Kind; 21] = [
     kind("floor-64", None, "axum floor"),
     kind("floor-256", None, "axum floor, 256 connections"),
     kind("floor-ret11", None, "axum floor, RET11 order"),
@@ -79,7 +79,8 @@ pub const KINDS: [Kind; 20] = [
     kind("signed-64", Some(LIMIT), "signed durable ACK"),
     kind("dispatch-off-64", None, "durable ACK, handler paused"),
     kind("unsigned-64", Some("dispatch-off-64"), "durable ACK"),
-    kind("open-64", None, "durable ACK, open loop at half the rate"),
+    kind("floor-open", None, "axum floor, open loop at the same rate"),
+    kind("open-64", Some("floor-open"), "durable ACK, open loop at half the rate"),
     kind("unsigned-1024", None, "durable ACK, 1,024 connections"),
     kind("slow-1024", Some("unsigned-1024"), "1,024 connections, syncs 2 ms longer"),
     kind("inbox-64", None, "append alone, 64 at a time"),
@@ -197,6 +198,7 @@ pub fn title_of(what: &str) -> &str {
         LIMIT => "floor, digest and verification",
         BOUND => "four syncs and 2 ms",
         "floor-256" | "floor-ret11" | "floor-track" => "axum floor with the same",
+        "floor-open" => "axum floor at the same rate",
         "unsigned-1024" => "the same without",
         "dispatch-off-64" => "the handler paused",
         _ => KINDS.iter().find(|kind| kind.what == what).map_or(what, |kind| kind.title),
