@@ -59,6 +59,8 @@ mod window;
 mod writer;
 
 #[cfg(test)]
+mod leaving_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod outlet_tests;

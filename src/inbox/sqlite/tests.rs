@@ -16,7 +16,7 @@ use crate::inbox::reader::Reader;
 use crate::inbox::reader::refusals::RefusalFilter;
 use crate::inbox::reader::replays::{Replay, request_replay};
 use crate::inbox::reader::selection::Filter;
-use crate::inbox::{Error, Inbox, Receipt, Refusal, Seq, Settlement};
+use crate::inbox::{Error, Inbox, Receipt, Refusal, Settlement};
 
 /// Small bounds, a short look-around, and no demand on this machine's disk.
 pub(super) fn options(directory: &TempDir) -> Options {
@@ -104,7 +104,7 @@ async fn done_events_stay_done_after_a_clean_end() {
 }
 
 /// Lets another connection do something to the file.
-fn beside<T>(options: &Options, work: impl FnOnce(&Connection) -> T) -> T {
+pub(super) fn beside<T>(options: &Options, work: impl FnOnce(&Connection) -> T) -> T {
     let connection = Connection::open(options.path.join(super::schema::FILE)).unwrap();
     connection.busy_timeout(Duration::from_secs(5)).unwrap();
     work(&connection)
@@ -264,70 +264,6 @@ async fn a_replay_is_another_round_beside_a_running_process_and_without_one() {
     bench.settle_down().await;
     let unknown = EventId::new(uuid::Uuid::nil());
     assert_eq!(request_replay(&options.path, unknown, clock.now()).unwrap(), Replay::Unknown);
-}
-
-#[tokio::test]
-async fn settled_events_leave_by_age_and_unsettled_ones_stay() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = ManualClock::new();
-    let options = options(&directory);
-    let (inbox, bench) = open(&options, &clock);
-    let sample = |transaction| Sample { transaction: Some(transaction), ..SAMPLE };
-    let done = new_id(bench.append(sample("done")).await);
-    let dead = new_id(bench.append(sample("dead")).await);
-    let last = new_id(bench.append(sample("pending")).await);
-    let mut claims = bench.claim(3).await;
-    while claims.len() < 3 {
-        claims.extend(bench.claim(3).await);
-    }
-    let mut waiting = Vec::new();
-    for claim in claims {
-        match claim.event().context.transaction_id.as_deref() {
-            Some("done") => inbox.settle(claim, Settlement::Done),
-            Some("dead") => inbox.settle(claim, Settlement::Dead { error: "no".to_owned() }),
-            _ => waiting.push(claim),
-        }
-    }
-    bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
-    let reader = Reader::open(&options.path).unwrap();
-    let ids = || -> Vec<EventId> {
-        let events = reader.events(&Filter::default(), 10).unwrap();
-        events.iter().map(|event| event.id).collect()
-    };
-    assert_eq!(ids(), [last, dead, done]);
-    clock.advance(31 * 86_400);
-    bench.wait_for(|_| ids() == [last, dead]).await;
-    clock.advance(60 * 86_400);
-    bench.wait_for(|_| ids() == [last]).await;
-    inbox.settle(waiting.remove(0), Settlement::Done);
-    clock.advance(60 * 86_400);
-    bench.wait_for(|_| ids().is_empty()).await;
-    inbox.close().await;
-    drop((inbox, bench));
-    let (_inbox, bench) = open(&options, &clock);
-    let receipt = bench.append(SAMPLE).await.unwrap();
-    assert!(matches!(receipt, Receipt::New { seq: Seq(4), .. }), "no seq twice: {receipt:?}");
-}
-
-#[tokio::test]
-async fn settled_events_leave_when_the_files_are_too_large() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = ManualClock::new();
-    let options = Options { retention_bytes: 0, ..options(&directory) };
-    let (inbox, bench) = open(&options, &clock);
-    bench.append(SAMPLE).await.unwrap();
-    let kept = new_id(bench.append(Sample { state: "Packed", ..SAMPLE }).await);
-    let claim = bench.claim(1).await.remove(0);
-    inbox.settle(claim, Settlement::Done);
-    bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
-    clock.advance(120);
-    let reader = Reader::open(&options.path).unwrap();
-    bench
-        .wait_for(|_| {
-            let events = reader.events(&Filter::default(), 10).unwrap();
-            events.iter().map(|event| event.id).eq([kept])
-        })
-        .await;
 }
 
 pub(super) fn refusal(seller: &str, verified: bool, cause: &'static str) -> Refusal {

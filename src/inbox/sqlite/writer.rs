@@ -1,9 +1,10 @@
 //! The writer: one thread owns the read-write connection and commits groups.
 //!
 //! The writer takes what waits, commits it with one sync, lets the window and the lanes know, then
-//! answers. Under a load that keeps coming appends wait for company, some milliseconds at most (`pace`). An I/O error fails the batch; what is
-//! really on the disk is read again before the next one. Three failures in a row end it; keeping
-//! house does not count, as long as nobody waits for a commit.
+//! answers. Under a load that keeps coming, appends wait for company, some milliseconds at most
+//! (`pace`). An I/O error fails the batch; what is really on the disk is read again before the next
+//! one. Three failures in a row end it; keeping house does not count, as long as nobody waits for a
+//! commit.
 
 use std::path::PathBuf;
 use std::sync::Arc;
