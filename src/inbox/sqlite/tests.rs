@@ -15,7 +15,6 @@ use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, check_all, new_
 use crate::inbox::reader::Reader;
 use crate::inbox::reader::refusals::RefusalFilter;
 use crate::inbox::reader::replays::{Replay, request_replay};
-use crate::inbox::reader::selection::Filter;
 use crate::inbox::{Error, Inbox, Receipt, Refusal, Settlement};
 
 /// Small bounds, a short look-around, and no demand on this machine's disk.
