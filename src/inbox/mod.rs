@@ -31,9 +31,13 @@
 #[cfg(test)]
 pub(crate) mod contract;
 pub(crate) mod expectations;
+mod outcome;
 pub(crate) mod outlets;
+mod prints;
 pub(crate) mod reader;
+mod refused;
 pub(crate) mod sqlite;
+mod stored;
 
 use std::fmt;
 use std::ops::Range;

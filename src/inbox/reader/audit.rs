@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
 use super::{Error, Reader};
-use crate::inbox::sqlite::pages::time;
+use crate::inbox::stored::time;
 
 /// So many lines are kept.
 const KEPT: i64 = 100_000;

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::audit::{self, Audit};
 use super::{Error, Reader, existing};
 use crate::event::EventId;
-use crate::inbox::sqlite::pages::time;
 use crate::inbox::sqlite::schema;
+use crate::inbox::stored::time;
 
 /// What became of an expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

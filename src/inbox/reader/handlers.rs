@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use super::audit::{self, Audit};
 use super::{Error, Reader, existing};
-use crate::inbox::sqlite::pages::time;
 use crate::inbox::sqlite::schema;
+use crate::inbox::stored::time;
 
 /// A handler that the last start named, or that is still paused.
 #[derive(Debug, Clone, PartialEq, Eq)]

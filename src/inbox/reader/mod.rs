@@ -29,10 +29,10 @@ use uuid::Uuid;
 
 use self::selection::{Bounds, Filter, Order};
 use crate::event::{EventId, Flag, Flags};
+use crate::inbox::outcome::State;
 use crate::inbox::sqlite::open_error::OpenError;
-use crate::inbox::sqlite::outcome::State;
-use crate::inbox::sqlite::pages::{time, warnings_from_rest};
 use crate::inbox::sqlite::schema::{self, Meta};
+use crate::inbox::stored::{time, warnings_from_rest};
 use crate::words::Violation;
 
 /// Why an inbox could not be read.

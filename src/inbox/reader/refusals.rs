@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::named_params;
 
 use super::{Error, Reader};
-use crate::inbox::sqlite::pages::time;
+use crate::inbox::stored::time;
 
 /// Which refusals a list shows; `None` is any.
 #[derive(Debug, Clone, Default)]

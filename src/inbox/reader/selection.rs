@@ -13,7 +13,7 @@ use rusqlite::{Connection, Rows, params_from_iter};
 
 use super::Progress;
 use crate::event::{Flag, Flags};
-use crate::inbox::sqlite::outcome::State;
+use crate::inbox::outcome::State;
 use crate::words::Outside;
 
 /// Which events a list shows; `None` is any.

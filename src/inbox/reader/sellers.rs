@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Error, Reader};
 use crate::inbox::sqlite::notes::quarter_of;
-use crate::inbox::sqlite::pages::time;
+use crate::inbox::stored::time;
 
 /// So many sellers are told: names that nobody has verified only where the others leave room.
 const SELLERS: i64 = 1_000;

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::outcome::Outcome;
 use crate::event::Flag;
+use crate::inbox::outcome::Outcome;
 
 /// So many attempts wait for the writer; beyond them the oldest are let go: what became of the
 /// event is told by its outcome all the same.

@@ -13,11 +13,11 @@ use uuid::{Timestamp, Uuid};
 use super::expecting::{self, Met, Open};
 use super::mailbox::Append;
 use super::originals::{Likeness, confirm};
-use super::outcome::{Outcome, State};
-use super::prints::{content, half};
 use super::window::{Entry, Keys, Known, Window};
 use crate::event::{EventId, Flag};
 use crate::inbox::Standing;
+use crate::inbox::outcome::{Outcome, State};
+use crate::inbox::prints::{content, half};
 
 /// What an append turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,7 +264,7 @@ impl<'a> Insert<'a> {
             event.state(),
             event.received_at.timestamp_micros(),
             event.flags.bits(),
-            super::pages::warnings_at_rest(&event.warnings),
+            crate::inbox::stored::warnings_at_rest(&event.warnings),
             start(&record.message),
             end(&record.message),
             start(&record.error),
@@ -346,7 +346,7 @@ mod tests {
 
     use super::{Outcome, write_outcomes};
     use crate::inbox::Settlement;
-    use crate::inbox::sqlite::outcome::Progress;
+    use crate::inbox::outcome::Progress;
     use crate::inbox::sqlite::schema;
 
     #[test]

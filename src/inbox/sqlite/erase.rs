@@ -14,12 +14,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::house::ERASING_RESTS;
-use super::outcome::State;
 use super::refusals;
 use super::retention::body_bytes;
 use super::schema::{Meta, set_meta};
 use super::writer::{Writer, in_transaction};
 use crate::event::{Flag, Flags};
+use crate::inbox::outcome::State;
 use crate::words::Outside;
 
 /// How many places of the log a step goes through.

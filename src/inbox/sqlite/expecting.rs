@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::Shared;
 use super::batch::{self, Decision};
 use super::mailbox::Batch;
-use super::pages::time;
 use super::writer::{Writer, in_transaction};
 use crate::beckn::action::Action;
 use crate::event::{Flag, Flags, OrderEvent};
 use crate::inbox::Error;
 use crate::inbox::expectations::{Candidate, ExpectError, Expectation, NewExpectation};
+use crate::inbox::stored::time;
 
 /// How long a callback is called late that comes after the silence was told.
 const LATE_FOR: TimeDelta = TimeDelta::days(1);

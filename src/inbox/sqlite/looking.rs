@@ -6,8 +6,8 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
-use super::pages::time;
 use crate::event::Flag;
+use crate::inbox::stored::time;
 
 /// What a look back sees of an event.
 #[derive(Debug, Clone, Copy)]

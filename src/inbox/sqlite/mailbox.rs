@@ -14,11 +14,12 @@ use tokio::sync::oneshot;
 use super::attempts::{self, FailedAttempt};
 use super::expecting::Request;
 use super::notes::{Tallies, Tally};
-use super::outcome::Outcome;
 use super::pace::Company;
-use super::prints::Prints;
 use crate::beckn::action::Action;
 use crate::event::OrderEvent;
+use crate::inbox::outcome::Outcome;
+use crate::inbox::prints::Prints;
+use crate::inbox::refused::RefusalKey;
 use crate::inbox::{Error, Outlet, Receipt, Record, Refusal};
 
 /// How long settlements alone wait for company, so that each does not cost a commit of its own.
@@ -72,9 +73,6 @@ pub(super) enum Wake {
     /// The inbox failed, or the process is to look as if it had been killed.
     Abandon,
 }
-
-/// Which refusals were counted: the action or `other`, and the cause.
-pub(super) type RefusalKey = (&'static str, &'static str);
 
 #[derive(Debug, Default)]
 struct State {

@@ -43,12 +43,10 @@ pub(crate) mod open_error;
 mod opening;
 mod options;
 mod originals;
-pub(in crate::inbox) mod outcome;
 mod pace;
 mod packs;
 pub(in crate::inbox) mod pages;
 mod pauses;
-mod prints;
 mod publish;
 pub(in crate::inbox) mod refusals;
 mod replays;
@@ -84,14 +82,15 @@ use self::hand_out::{Held, hand_out};
 use self::lanes::{Lanes, Look, Settled, Waits};
 use self::mailbox::{Append, Mailbox};
 use self::pages::Pages;
-use self::prints::{Prints, Secret};
 use super::expectations::Counts;
+use super::refused;
 use super::{
     Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Settlement, StatesAtRest,
     TakeBack, Ticket,
 };
 use crate::clock::Clock;
 use crate::event::OrderEvent;
+use crate::inbox::prints::{Prints, Secret};
 use crate::metrics::Metrics;
 
 /// What the handle, the claims and the threads share.
@@ -275,7 +274,7 @@ impl Inbox for SqliteInbox {
     }
 
     fn refuse(&self, mut refusal: Refusal) {
-        refusals::cut(&mut refusal, self.options.refusal_body_bytes);
+        refused::cut(&mut refusal, self.options.refusal_body_bytes);
         if !self.shared.mailbox.refuse(refusal) {
             self.options.metrics.inbox.refusal_dropped();
         }

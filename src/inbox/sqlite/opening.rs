@@ -13,7 +13,6 @@ use super::mailbox::{self, Mailbox};
 use super::open_error::OpenError;
 use super::pace::Pace;
 use super::pages::Pages;
-use super::prints::Secret;
 use super::schema::{self, Meta};
 use super::window::Window;
 use super::writer::{self, Writer};
@@ -22,6 +21,7 @@ use super::{
     threads,
 };
 use crate::clock::Clock;
+use crate::inbox::prints::Secret;
 
 /// A small file is checked whole after an unclean end: about 50 ms. A larger one is not: the check
 /// reads everything, and the log of SQLite has repaired what a crash leaves behind.

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::batch::content_of;
 use super::mailbox::Append;
-use super::prints::content;
 use crate::event::{EventId, Flag};
 use crate::inbox::Standing;
+use crate::inbox::prints::content;
 
 /// What must be equal for a duplicate.
 #[derive(Debug, Clone, Copy)]

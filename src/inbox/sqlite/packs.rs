@@ -5,8 +5,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::prints::half;
 use super::window::{ENTRY_BYTES, Entry, Window};
+use crate::inbox::prints::half;
 
 /// How many entries a pack holds: 160 KiB, written once per about 16 MB of bodies.
 pub(super) const PACK_ENTRIES: usize = 4096;

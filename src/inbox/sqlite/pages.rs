@@ -3,21 +3,16 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::lanes::Pending;
 use super::open_error::OpenError;
-use super::outcome::Progress;
 use super::schema;
-use crate::beckn::action::Action;
-use crate::beckn::callback::{Callback, Malformed};
-use crate::event::{Address, EventId, Flag, Flags, OrderEvent, UNVERIFIED};
+use crate::event::{Address, Flag, Flags, OrderEvent, UNVERIFIED};
+use crate::inbox::outcome::Progress;
+use crate::inbox::stored::{Stored, Unreadable, time};
 use crate::inbox::{Outlet, Outlets, StatesAtRest};
-use crate::words::{Chain, Sender, SubscriberId, Violation};
+use crate::words::{Chain, SubscriberId};
 
 /// How many pending events the loader takes at once.
 pub(super) const PAGE_EVENTS: i64 = 4096;
@@ -37,12 +32,9 @@ pub(super) enum ReadError {
     /// There is no such event.
     #[error("the event is not on the disk any more")]
     Gone,
-    /// The row has an action that this version does not know.
-    #[error("the event's action is not known to this version")]
-    UnknownAction,
-    /// The body cannot be parsed any more.
-    #[error("the event's body cannot be read any more")]
-    Malformed(#[source] Malformed),
+    /// What is there is no event any more.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// A bug of ours: the panic's text is printed, and may hold a part of the body.
     #[error("reading the event back panicked")]
     Panicked,
@@ -55,8 +47,7 @@ impl ReadError {
             ReadError::Now(_) | ReadError::Open(_) => false,
             ReadError::Damaged(_)
             | ReadError::Gone
-            | ReadError::UnknownAction
-            | ReadError::Malformed(_)
+            | ReadError::Unreadable(_)
             | ReadError::Panicked => true,
         }
     }
@@ -139,7 +130,7 @@ const READ_EVENT: &str = "SELECT id, action, seller, verified, received_at,
 fn read_event(connection: &Connection, seq: i64) -> Result<Box<OrderEvent>, ReadError> {
     let stored = connection
         .prepare_cached(READ_EVENT)
-        .and_then(|mut statement| statement.query_row([seq], Stored::read).optional())
+        .and_then(|mut statement| statement.query_row([seq], stored).optional())
         .map_err(ReadError::of)?
         .ok_or(ReadError::Gone)?;
     let mut event = stored.parse()?;
@@ -172,50 +163,17 @@ fn is_erased(connection: &Connection, seq: i64) -> rusqlite::Result<bool> {
     Ok(flags.is_some_and(|flags| Flags::from_bits(flags).contains(Flag::Erased)))
 }
 
-/// What is kept of an event, with its body.
-#[derive(Debug)]
-pub(in crate::inbox) struct Stored {
-    id: [u8; 16],
-    action: String,
-    seller: String,
-    verified: bool,
-    received_at: i64,
-    flags: u32,
-    warnings: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Stored {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get(0)?,
-            action: row.get(1)?,
-            seller: row.get(2)?,
-            verified: row.get(3)?,
-            received_at: row.get(4)?,
-            flags: row.get(5)?,
-            warnings: row.get(6)?,
-            body: row.get(7)?,
-        })
-    }
-
-    fn parse(self) -> Result<Box<OrderEvent>, ReadError> {
-        let action = Action::from_name(&self.action).ok_or(ReadError::UnknownAction)?;
-        let flags = Flags::from_bits(self.flags);
-        let callback = match Callback::parse(&self.body) {
-            // It may have been refused for just this, and was `ACKed` all the same: then it was an
-            // empty callback from the start.
-            Err(_) if flags.contains(Flag::Rejected) => Callback::default(),
-            parsed => parsed.map_err(ReadError::Malformed)?,
-        };
-        let body = Bytes::from(self.body);
-        let mut event = OrderEvent::new(action, callback, body, time(self.received_at));
-        event.id = EventId::new(Uuid::from_bytes(self.id));
-        event.flags = flags;
-        event.warnings = warnings_from_rest(self.warnings.as_deref());
-        event.sender = self.verified.then(|| Sender::new(SubscriberId::written(&self.seller)));
-        Ok(Box::new(event))
-    }
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        id: row.get(0)?,
+        action: row.get(1)?,
+        seller: row.get(2)?,
+        verified: row.get(3)?,
+        received_at: row.get(4)?,
+        flags: row.get(5)?,
+        warnings: row.get(6)?,
+        body: row.get(7)?,
+    })
 }
 
 /// Reads what is pending after `seq`; also returns how far the page reaches.
@@ -318,45 +276,6 @@ fn read_pending(row: &Row<'_>, outlets: &Outlets) -> rusqlite::Result<Pending> {
         event: None,
         progress,
     })
-}
-
-/// Returns the moment that is at rest as microseconds.
-pub(in crate::inbox) fn time(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
-}
-
-/// A warning at rest.
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredWarning {
-    rule: String,
-    path: String,
-    message: String,
-}
-
-/// Returns warnings as they are at rest; `None` for none.
-pub(super) fn warnings_at_rest(warnings: &[Violation]) -> Option<String> {
-    if warnings.is_empty() {
-        return None;
-    }
-    let stored: Vec<StoredWarning> = warnings
-        .iter()
-        .map(|warning| StoredWarning {
-            rule: warning.rule.clone().into_owned(),
-            path: warning.path.clone(),
-            message: warning.message.clone(),
-        })
-        .collect();
-    Some(serde_json::to_string(&stored).expect("texts can always be written as JSON"))
-}
-
-/// Returns the warnings that are at rest; what cannot be read is left out, the event counts more.
-pub(in crate::inbox) fn warnings_from_rest(text: Option<&str>) -> Vec<Violation> {
-    let stored = text.map(serde_json::from_str::<Vec<StoredWarning>>);
-    let Some(Ok(stored)) = stored else { return Vec::new() };
-    stored
-        .into_iter()
-        .map(|warning| Violation::new(warning.rule, warning.path, warning.message))
-        .collect()
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use super::batch::{self, Decision};
 use super::lanes::Pending;
 use super::mailbox::{self, Append, Batch};
 use super::notes::Tally;
-use super::outcome::State;
 use super::writer::{Commit, Writer};
 use crate::event::EventId;
+use crate::inbox::outcome::State;
 use crate::inbox::{Receipt, Seq, Standing};
 use crate::metrics::{Answer, FromSeller};
 

@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use super::lanes::Pending;
-use super::outcome::{Progress, State};
 use crate::event::Flag;
+use crate::inbox::outcome::{Progress, State};
 use crate::inbox::{Outlet, Outlets};
 
 /// How many requests one step takes up: a few milliseconds with its commit.

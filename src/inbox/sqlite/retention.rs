@@ -10,8 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 
 use super::Options;
-use super::outcome::State;
 use super::schema::{Meta, set_meta};
+use crate::inbox::outcome::State;
 
 /// How many free pages a step gives back to the file system: 2 MiB.
 const STEP_PAGES: i64 = 64;

@@ -19,8 +19,8 @@ use tokio::sync::futures::Notified;
 use self::state::{End, Ready, Round, State};
 use super::Options;
 use super::low_water::LowWater;
-use super::outcome::{Outcome, Progress};
 use crate::event::OrderEvent;
+use crate::inbox::outcome::{Outcome, Progress};
 use crate::inbox::{Found, Outlet, Settlement, Ticket};
 
 /// An event that became pending.

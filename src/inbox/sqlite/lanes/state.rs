@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 
 use super::{Look, Taken, Waits, weight};
 use crate::event::OrderEvent;
+use crate::inbox::outcome::{Outcome, Progress};
 use crate::inbox::sqlite::low_water::LowWater;
-use crate::inbox::sqlite::outcome::{Outcome, Progress};
 use crate::inbox::{Outlet, Settlement, Ticket};
 
 /// How often a process may end while an event is out before the event is given up.

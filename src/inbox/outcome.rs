@@ -31,7 +31,7 @@ impl Progress {
 
 /// The state of a round at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::inbox) enum State {
+pub(super) enum State {
     /// To be delivered.
     Pending,
     /// The handler has taken it.
@@ -42,7 +42,7 @@ pub(in crate::inbox) enum State {
 
 impl State {
     /// The number at rest.
-    pub(in crate::inbox) const fn number(self) -> i64 {
+    pub(super) const fn number(self) -> i64 {
         match self {
             State::Pending => 0,
             State::Done => 1,
