@@ -50,6 +50,9 @@
 //! To nest it in an axum app of yours, see [`Receiver::router`].
 
 pub mod beckn;
+#[cfg(all(test, any(feature = "jetstream", feature = "postgres", feature = "rabbitmq")))]
+#[path = "../tests/servers/mod.rs"]
+mod servers;
 mod words;
 
 mod buyer_rule;

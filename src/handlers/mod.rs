@@ -7,6 +7,3 @@ pub(crate) mod jetstream;
 pub(crate) mod print;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
-#[cfg(all(test, any(feature = "jetstream", feature = "rabbitmq")))]
-#[path = "../../tests/servers/mod.rs"]
-mod servers;

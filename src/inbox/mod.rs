@@ -33,6 +33,8 @@ pub(crate) mod contract;
 pub(crate) mod expectations;
 mod outcome;
 pub(crate) mod outlets;
+#[cfg(all(test, feature = "postgres"))]
+mod postgres;
 mod prints;
 pub(crate) mod reader;
 mod refused;

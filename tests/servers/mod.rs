@@ -4,6 +4,8 @@
 
 #[cfg(feature = "jetstream")]
 pub(crate) mod nats;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
 

@@ -18,7 +18,7 @@ use crate::beckn::action::Action;
 use crate::config::Content;
 use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler as _};
-use crate::handlers::servers::nats::{Nats, PATIENCE};
+use crate::servers::nats::{Nats, PATIENCE};
 use crate::words::Template;
 
 impl Nats {

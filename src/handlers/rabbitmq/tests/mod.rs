@@ -13,7 +13,7 @@ use self::scene::{Scene, event, fails};
 use super::{LONGEST_NAME, OpenError, Options, ROOM, RabbitMq, token_limit};
 use crate::config::Content;
 use crate::handler::OrderEventHandler as _;
-use crate::handlers::servers::rabbitmq::free_port;
+use crate::servers::rabbitmq::free_port;
 use crate::words::template::Template;
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::super::{Options, RabbitMq};
 use super::scene::{Scene, event, fails};
 use crate::event::OrderEvent;
 use crate::handler::OrderEventHandler as _;
-use crate::handlers::servers::{
+use crate::servers::{
     rabbitmq::{Own, PATIENCE},
     skip,
 };

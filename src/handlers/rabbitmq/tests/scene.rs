@@ -19,7 +19,7 @@ use crate::beckn::action::Action;
 use crate::config::Content;
 use crate::event::OrderEvent;
 use crate::handler::{HandlerError, OrderEventHandler as _};
-use crate::handlers::servers::{
+use crate::servers::{
     rabbitmq::{Broker, PATIENCE},
     skip,
 };

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use super::super::{OpenError, Options, RabbitMq};
 use super::scene::{Scene, event, fails};
 use crate::handler::OrderEventHandler as _;
-use crate::handlers::servers::{
+use crate::registry::tls::TlsError;
+use crate::servers::{
     rabbitmq::{Own, free_port},
     skip,
 };
-use crate::registry::tls::TlsError;
 
 /// Writes an authority's certificate, and a server's for `localhost` with its key.
 fn write_certificates(directory: &Path) {

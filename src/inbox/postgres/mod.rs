@@ -1,0 +1,312 @@
+//! The shared engine: PostgreSQL, for several receivers on one inbox.
+//!
+//! # Constraints
+//! - Duplicates, places and the heads of lanes are decided by the database, under its locks: what
+//!   a receiver remembers is at most a hint of when to ask again.
+//! - A claim is of a lane, by a lease of the database's clock. Its fence makes a settlement of
+//!   whoever lost it change nothing.
+//! - Nothing is written in two steps that a crash could part: each write is one statement.
+//!
+//! # Layout
+//! `schema` the tables and the statements that are at rest with them · `connect` connections ·
+//! `writer` appends · `claims` what is taken out · `held` what is out, and for how long ·
+//! `settling` what became of it · `house` refusals and what is looked for from time to time ·
+//! `listen` what other receivers tell.
+//!
+//! # When it breaks
+//! A database that is away fails the appends, which are answered 503, and the inbox says so until
+//! a batch is kept again. Settlements wait for it. What was claimed by a receiver that ended is
+//! claimed by another when the lease is over, and is given up at the third time.
+
+mod claims;
+mod connect;
+mod held;
+mod house;
+mod listen;
+mod options;
+mod schema;
+mod settling;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use self::connect::EngineError;
+use self::held::Held;
+use self::house::{Refusals, Unsettled};
+pub(crate) use self::options::Options;
+use self::schema::SchemaError;
+use self::settling::Settled;
+use self::writer::Append;
+use super::prints::{Prints, Secret};
+use super::{
+    Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Settlement, StatesAtRest,
+    TakeBack, Ticket,
+};
+use crate::clock::Clock;
+use crate::event::OrderEvent;
+
+/// What the handle, the claims and the tasks share.
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    clock: Arc<dyn Clock>,
+    /// Whose claims are this receiver's.
+    owner: [u8; 16],
+    /// What is out.
+    held: Held,
+    unsettled: Unsettled,
+    refusals: Refusals,
+    /// What the bodies of the appends weigh together that wait.
+    waiting_bytes: AtomicUsize,
+    settled: mpsc::UnboundedSender<settling::Message>,
+    /// One look for what may be claimed at a time.
+    claiming: tokio::sync::Mutex<claims::Desk>,
+    /// Claims look again.
+    woken: Notify,
+    /// The other receivers are to be told of something new.
+    tell: Notify,
+    /// The greatest place that is durable.
+    arrived: watch::Sender<i64>,
+    /// Why the last batch was not kept; `None` after one that was.
+    away: watch::Sender<Option<EngineError>>,
+    closed: AtomicBool,
+}
+
+/// The inbox in a database's schema.
+#[derive(Debug)]
+pub(crate) struct PostgresInbox {
+    shared: Arc<Shared>,
+    secret: Secret,
+    /// Dropped to end the writer when all is written.
+    appends: Mutex<Option<mpsc::Sender<Append>>>,
+    writing: Mutex<JoinSet<()>>,
+    /// Ended when the handle is dropped.
+    _tasks: JoinSet<()>,
+    #[cfg(test)]
+    renewing: tokio::task::AbortHandle,
+}
+
+impl PostgresInbox {
+    /// Opens the inbox; its tables are made if they are not there.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not keep what it has answered for, or the tables are
+    /// of a later version.
+    pub(crate) async fn open(
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, SchemaError> {
+        let mut client = connect::connect(&options).await?;
+        schema::check(&client).await?;
+        schema::migrate(&mut client, &options.schema).await?;
+        let secret = Secret::new(schema::secret(&client).await?);
+        let unsettled = Unsettled::default();
+        unsettled.look(&client, options.unsettled_limit).await?;
+        let newest = house::newest(&client).await?;
+        let (settled, settlements) = mpsc::unbounded_channel();
+        let (appends, queue) = mpsc::channel(options.queue_limit);
+        let shared = Arc::new(Shared {
+            clock,
+            owner: *uuid::Uuid::new_v4().as_bytes(),
+            held: Held::default(),
+            unsettled,
+            refusals: Refusals::default(),
+            waiting_bytes: AtomicUsize::new(0),
+            settled,
+            claiming: tokio::sync::Mutex::new(claims::Desk::new(&options)),
+            woken: Notify::new(),
+            tell: Notify::new(),
+            arrived: watch::Sender::new(newest),
+            away: watch::Sender::new(None),
+            closed: AtomicBool::new(false),
+            options,
+        });
+        let mut writing = JoinSet::new();
+        writing.spawn(writer::run(Arc::clone(&shared), queue));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(settling::run(Arc::clone(&shared), settlements));
+        #[cfg(not(test))]
+        tasks.spawn(held::renew(Arc::clone(&shared)));
+        #[cfg(test)]
+        let renewing = tasks.spawn(held::renew(Arc::clone(&shared)));
+        tasks.spawn(house::run(Arc::clone(&shared)));
+        tasks.spawn(listen::run(Arc::clone(&shared)));
+        tasks.spawn(listen::tell(Arc::clone(&shared)));
+        Ok(Arc::new(Self {
+            shared,
+            secret,
+            appends: Mutex::new(Some(appends)),
+            writing: Mutex::new(writing),
+            _tasks: tasks,
+            #[cfg(test)]
+            renewing,
+        }))
+    }
+
+    /// Renews no lease any more, as if the process stood still; for tests.
+    #[cfg(test)]
+    fn stand_still(&self) {
+        self.renewing.abort();
+    }
+
+    async fn append_record(
+        &self,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> Result<Receipt, Error> {
+        let shared = &self.shared;
+        let options = &shared.options;
+        if shared.unsettled.count() >= options.unsettled_limit as u64 {
+            return Err(Error::TooManyUnsettled);
+        }
+        let bytes = event.body.len();
+        if shared.waiting_bytes.load(Ordering::Relaxed) >= options.queue_bytes {
+            return Err(Error::QueueFull);
+        }
+        let seller = event.seller();
+        let prints = Prints::of(&self.secret, &record, &event, &seller);
+        let outlet = options.outlets.of(&event.address());
+        let handler = options.outlets.names()[usize::from(outlet.0)].clone();
+        let (answer, receipt) = oneshot::channel();
+        let queued = Instant::now();
+        let repeated_by = Vec::new();
+        let append = Append { event, record, seller, prints, handler, answer, repeated_by, queued };
+        let appends = lock(&self.appends).clone().ok_or(Error::Closed)?;
+        shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        appends.try_send(append).map_err(|refused| {
+            shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            match refused {
+                mpsc::error::TrySendError::Full(_) => Error::QueueFull,
+                mpsc::error::TrySendError::Closed(_) => Error::Closed,
+            }
+        })?;
+        drop(appends);
+        receipt.await.unwrap_or(Err(Error::Closed))
+    }
+}
+
+impl Shared {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a place that is durable.
+    fn saw(&self, seq: i64) {
+        self.arrived.send_if_modified(|newest| {
+            let is_new = seq > *newest;
+            *newest = seq.max(*newest);
+            is_new
+        });
+    }
+
+    fn settle(&self, settled: Settled) {
+        // Nobody takes it when the inbox is gone: then the lease ends.
+        let _ = self.settled.send(settling::Message::Settled(settled));
+    }
+}
+
+impl TakeBack for Shared {
+    fn take_back(&self, ticket: Ticket, _event: Box<OrderEvent>) {
+        if let Some(out) = self.held.release(ticket) {
+            self.settle(Settled::back(out));
+        }
+    }
+}
+
+impl Inbox for PostgresInbox {
+    fn append(
+        &self,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> BoxFuture<'_, Result<Receipt, Error>> {
+        Box::pin(self.append_record(record, event))
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        if !self.shared.refusals.keep(refusal, &self.shared.options) {
+            self.shared.options.metrics.inbox.refusal_dropped();
+        }
+    }
+
+    fn claim(&self, outlet: Outlet, limit: usize) -> BoxFuture<'_, Result<Vec<Claim>, Error>> {
+        Box::pin(claims::wait_for(&self.shared, outlet, limit))
+    }
+
+    fn settle(&self, claim: Claim, settlement: Settlement) {
+        let (_event, ticket, found) = claim.into_parts();
+        if let Settlement::Dead { .. } = settlement {
+            self.shared.options.metrics.gave_up();
+        }
+        if let Some(out) = self.shared.held.release(ticket) {
+            let now = self.shared.clock.now();
+            self.shared.settle(Settled::with(out, settlement, found, now));
+        }
+    }
+
+    fn states(&self, limit: usize) -> BoxFuture<'_, Result<Vec<StatesAtRest>, Error>> {
+        Box::pin(async move {
+            let read = house::states(&self.shared.options, limit).await;
+            read.map_err(|error| Error::Engine(Arc::new(error)))
+        })
+    }
+
+    fn depth(&self) -> Depth {
+        Depth { unsettled: self.shared.unsettled.count(), is_counting: false }
+    }
+
+    fn trouble(&self) -> Option<Error> {
+        let shared = &self.shared;
+        if shared.is_closed() {
+            return Some(Error::Closed);
+        }
+        if let Some(error) = shared.away.borrow().clone() {
+            return Some(Error::Engine(Arc::new(error)));
+        }
+        let full = shared.unsettled.count() >= shared.options.unsettled_limit as u64;
+        full.then_some(Error::TooManyUnsettled)
+    }
+
+    fn arrivals(&self) -> watch::Receiver<i64> {
+        self.shared.arrived.subscribe()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        // The writer ends when it has kept what waits.
+        drop(lock(&self.appends).take());
+        self.shared.woken.notify_waiters();
+        let mut writing = std::mem::take(&mut *lock(&self.writing));
+        let shared = Arc::clone(&self.shared);
+        let closing = tokio::spawn(async move {
+            while writing.join_next().await.is_some() {}
+            settling::flush(&shared).await;
+        });
+        Box::pin(async move {
+            // A panic of it has been printed.
+            let _ = closing.await;
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is under these locks is whole after any panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns a text as the database can hold it: it has no place for a NUL, which JSON has.
+fn text(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}

@@ -1,0 +1,110 @@
+//! What is at rest: the tables, their version, and the steps between versions.
+
+use tokio_postgres::{Client, Transaction};
+
+use super::connect::EngineError;
+
+/// Each step takes the tables from the version that is its index to the next; a step that was
+/// released is never changed.
+const STEPS: [&str; 1] = [include_str!("v1.sql")];
+
+/// The key of the lock that is held while the tables are made: `BRIm`.
+const MIGRATION: i64 = 0x4252_496d;
+
+/// Why the tables could not be brought to this version.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SchemaError {
+    /// The database failed.
+    #[error("the inbox's tables cannot be made or read")]
+    Engine(#[from] EngineError),
+    /// A commit is answered before it is on the disk.
+    #[error(
+        "the inbox's database has `synchronous_commit = off`: an ACK would promise what a crash \
+         takes away; set it to `on` for this role or database"
+    )]
+    NotDurable,
+    /// The tables were made by a later version.
+    #[error(
+        "the inbox has schema {found}, this version knows up to {known}: run the newer version"
+    )]
+    Newer {
+        /// The version of the tables.
+        found: usize,
+        /// The newest that this program knows.
+        known: usize,
+    },
+}
+
+/// Brings the tables to this version, made if they are not there; several receivers may start at
+/// once. The connection's search path is the inbox's schema.
+pub(super) async fn migrate(client: &mut Client, schema: &str) -> Result<(), SchemaError> {
+    let transaction = client.transaction().await.map_err(EngineError::from)?;
+    let migrated = steps(&transaction, schema).await?;
+    if migrated {
+        transaction.commit().await.map_err(EngineError::from)?;
+    }
+    Ok(())
+}
+
+/// Returns whether something was changed.
+async fn steps(transaction: &Transaction<'_>, schema: &str) -> Result<bool, SchemaError> {
+    let engine = EngineError::from;
+    transaction.query("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION]).await.map_err(engine)?;
+    let there = transaction
+        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&format!("{schema}.meta")])
+        .await
+        .map_err(engine)?;
+    let found = if there.get(0) {
+        let version = "SELECT number FROM meta WHERE name = 'schema'";
+        let row = transaction.query_one(version, &[]).await.map_err(engine)?;
+        usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX)
+    } else {
+        0
+    };
+    if found > STEPS.len() {
+        return Err(SchemaError::Newer { found, known: STEPS.len() });
+    }
+    if found == STEPS.len() {
+        return Ok(false);
+    }
+    // Quoted: it is a name of the settings, of which the letters are checked there.
+    let make = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
+    transaction.batch_execute(&make).await.map_err(engine)?;
+    for step in &STEPS[found..] {
+        transaction.batch_execute(step).await.map_err(engine)?;
+    }
+    let version = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let write = "INSERT INTO meta (name, number) VALUES ('schema', $1)
+         ON CONFLICT (name) DO UPDATE SET number = $1";
+    transaction.execute(write, &[&version]).await.map_err(engine)?;
+    Ok(true)
+}
+
+/// Returns the inbox's secret, drawn by whoever asks first.
+pub(super) async fn secret(client: &Client) -> Result<[u8; 32], EngineError> {
+    let mut drawn = [0_u8; 32];
+    drawn[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    drawn[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    let draw = "INSERT INTO meta (name, secret) VALUES ('secret', $1) ON CONFLICT DO NOTHING";
+    client.execute(draw, &[&&drawn[..]]).await?;
+    let row = client.query_one("SELECT secret FROM meta WHERE name = 'secret'", &[]).await?;
+    let secret: Vec<u8> = row.try_get(0)?;
+    secret.try_into().map_err(|_length| EngineError::text("the inbox's secret is not of 32 bytes"))
+}
+
+/// Refuses a server that answers before it keeps, and warns of one that loses what it kept.
+pub(super) async fn check(client: &Client) -> Result<(), SchemaError> {
+    let shown = |name: &'static str| async move {
+        let row = client.query_one(&format!("SHOW {name}"), &[]).await?;
+        Ok::<String, EngineError>(row.try_get(0)?)
+    };
+    if shown("synchronous_commit").await? == "off" {
+        return Err(SchemaError::NotDurable);
+    }
+    if shown("fsync").await? == "off" {
+        tracing::warn!(
+            "the inbox's database has `fsync = off`: an ACK is lost when its machine loses power"
+        );
+    }
+    Ok(())
+}
