@@ -1,13 +1,12 @@
 //! Claims: lanes that are taken out, with their first events.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
 use super::connect::{EngineError, Link};
-use super::held::{MARGIN, Out};
+use super::held::Out;
 use super::settling::Settled;
 use super::{Options, Shared};
 use crate::event::OrderEvent;
@@ -126,9 +125,7 @@ async fn look_at(
     let (client, [take, next]) = link.get().await?;
     let handler = &shared.options.outlets.names()[usize::from(outlet.0)];
     let limit = i64::try_from(limit.max(1)).unwrap_or(i64::MAX);
-    let (micros, lease) = (now.timestamp_micros(), shared.options.lease);
-    let lease_ms = lease.as_secs_f64() * 1e3;
-    let until = Instant::now() + lease.saturating_sub(MARGIN);
+    let (micros, lease_ms) = (now.timestamp_micros(), shared.options.lease.as_secs_f64() * 1e3);
     let taken =
         client.query(take, &[handler, &micros, &limit, &&shared.owner[..], &lease_ms]).await?;
     if taken.is_empty() {
@@ -137,7 +134,7 @@ async fn look_at(
     }
     let mut claims = Vec::with_capacity(taken.len());
     for row in &taken {
-        claims.extend(claim(shared, row, now, until)?);
+        claims.extend(claim(shared, row, now)?);
     }
     Ok(Look::Claims(claims))
 }
@@ -147,7 +144,6 @@ fn claim(
     shared: &Arc<Shared>,
     row: &Row,
     now: DateTime<Utc>,
-    until: Instant,
 ) -> Result<Option<Claim>, EngineError> {
     let ticket =
         Ticket { seq: Seq(row.try_get(1)?), lane: row.try_get::<_, i64>(0)?.cast_unsigned() };
@@ -162,7 +158,7 @@ fn claim(
         first_attempt_at: Some(first_attempt_at.unwrap_or(now)),
         ..Progress::default()
     };
-    let out = Out { ticket, fence: row.try_get(2)?, progress, until };
+    let out = Out { ticket, fence: row.try_get(2)?, progress };
     let give_up = |error: String| {
         tracing::error!(seq = ticket.seq.0, error, "gave up an event");
         shared.options.metrics.gave_up();

@@ -121,8 +121,11 @@ impl<const N: usize> Link<N> {
         }
     }
 
-    /// Gives the connection up: nobody knows in which state it is.
+    /// Gives the connection up: nobody knows in which state it is. What failed on it may fail
+    /// again at once, so the next one waits a little.
     pub(super) fn give_up(&mut self) {
         self.open = None;
+        let soon = tokio::time::Instant::now() + FIRST_PAUSE;
+        self.rests_until = self.rests_until.max(Some(soon));
     }
 }

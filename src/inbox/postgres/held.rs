@@ -1,8 +1,7 @@
-//! What this receiver has out, and for how long it may.
+//! What this receiver has out, and the leases of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use super::connect::{EngineError, Link};
 use super::{Shared, lock};
@@ -11,10 +10,6 @@ use crate::inbox::outcome::Progress;
 
 /// A lease is renewed so often before it would end.
 const RENEWALS: u32 = 3;
-
-/// What is left of a lease when what it is for is given up here: another receiver must find nothing
-/// running.
-pub(super) const MARGIN: Duration = Duration::from_secs(1);
 
 const RENEW: &str = "WITH ours AS (
          SELECT key FROM lane WHERE key = ANY ($1) AND owner = $2 ORDER BY key FOR NO KEY UPDATE)
@@ -27,8 +22,6 @@ pub(super) struct Out {
     pub(super) ticket: Ticket,
     pub(super) fence: i64,
     pub(super) progress: Progress,
-    /// By this clock; by the database's the lease ends later.
-    pub(super) until: Instant,
 }
 
 /// The claims that are out, by their lanes.
@@ -60,18 +53,11 @@ impl Held {
         lock(&self.0).keys().map(|lane| lane.cast_signed()).collect()
     }
 
-    /// Notes which of the lanes that were asked for are ours for longer.
-    fn renewed(&self, asked: &[i64], lanes: &[i64], until: Instant) {
+    /// Lets go of those that were to be renewed and are another receiver's.
+    fn keep(&self, asked: &[i64], ours: &[i64]) {
         let mut held = lock(&self.0);
-        for lane in asked {
-            let key = lane.cast_unsigned();
-            if lanes.contains(lane) {
-                if let Some(out) = held.get_mut(&key) {
-                    out.until = until;
-                }
-            } else {
-                held.remove(&key);
-            }
+        for lane in asked.iter().filter(|lane| !ours.contains(lane)) {
+            held.remove(&lane.cast_unsigned());
         }
     }
 }
@@ -85,12 +71,8 @@ pub(super) async fn renew(shared: Arc<Shared>) {
         if lanes.is_empty() {
             continue;
         }
-        let asked_at = Instant::now();
         match renew_these(&mut link, &shared, &lanes).await {
-            Ok(ours) => {
-                let until = asked_at + shared.options.lease.saturating_sub(MARGIN);
-                shared.held.renewed(&lanes, &ours, until);
-            }
+            Ok(ours) => shared.held.keep(&lanes, &ours),
             Err(error) => {
                 tracing::warn!(%error, lanes = lanes.len(), "leases could not be renewed");
                 link.give_up();

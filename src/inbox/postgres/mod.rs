@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! `schema` the tables and the statements that are at rest with them · `connect` connections ·
-//! `writer` appends · `claims` what is taken out · `held` what is out, and for how long ·
+//! `writer` appends · `claims` what is taken out · `held` what is out, and its leases ·
 //! `settling` what became of it · `house` refusals and what is looked for from time to time ·
 //! `listen` what other receivers tell.
 //!

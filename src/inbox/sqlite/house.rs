@@ -59,14 +59,13 @@ impl Writer {
         }
         let quiet = self.shared.mailbox.waiting() == 0;
         let replays = self.replays_from.is_some_and(|from| Instant::now() >= from);
-        let rests = self.house_rests_until.is_some_and(|until| Instant::now() < until);
         let look = match (due, quiet, replays) {
             (true, _, _) => Look::Due,
             (false, true, _) => Look::Quiet,
             (false, false, true) => Look::Replays,
             (false, false, false) => return Ok(false),
         };
-        if rests {
+        if self.house_rests() {
             return Ok(false);
         }
         let now = self.shared.clock.now();
@@ -82,6 +81,11 @@ impl Writer {
                 Ok(false)
             }
         }
+    }
+
+    /// Returns whether the house is left alone: something of it failed lately.
+    fn house_rests(&self) -> bool {
+        self.house_rests_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Opens the file again until it succeeds. While nobody waits for a commit there is nothing
@@ -170,8 +174,7 @@ impl Writer {
         portion: Portion,
         now: DateTime<Utc>,
     ) -> rusqlite::Result<usize> {
-        let rests = self.house_rests_until.is_some_and(|until| Instant::now() < until);
-        if rests || self.shared.lanes.is_loading() {
+        if self.house_rests() || self.shared.lanes.is_loading() {
             return Ok(0);
         }
         let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
