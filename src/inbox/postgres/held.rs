@@ -1,6 +1,6 @@
 //! What this receiver has out, and the leases of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::connect::{EngineError, Link};
@@ -49,15 +49,19 @@ impl Held {
         released
     }
 
-    fn lanes(&self) -> Vec<i64> {
-        lock(&self.0).keys().map(|lane| lane.cast_signed()).collect()
+    /// Returns the lanes with their fences.
+    fn claims(&self) -> Vec<(u64, i64)> {
+        lock(&self.0).iter().map(|(lane, out)| (*lane, out.fence)).collect()
     }
 
-    /// Lets go of those that were to be renewed and are another receiver's.
-    fn keep(&self, asked: &[i64], ours: &[i64]) {
+    /// Lets go of those that were to be renewed and are ours no more. A lane that was settled
+    /// meanwhile may be out again, by another claim.
+    fn keep(&self, asked: &[(u64, i64)], ours: &HashSet<i64>) {
         let mut held = lock(&self.0);
-        for lane in asked.iter().filter(|lane| !ours.contains(lane)) {
-            held.remove(&lane.cast_unsigned());
+        for (lane, fence) in asked.iter().filter(|(lane, _)| !ours.contains(&lane.cast_signed())) {
+            if held.get(lane).is_some_and(|out| out.fence == *fence) {
+                held.remove(lane);
+            }
         }
     }
 }
@@ -67,14 +71,14 @@ pub(super) async fn renew(shared: Arc<Shared>) {
     let mut link = Link::new(shared.options.clone(), [RENEW]);
     loop {
         tokio::time::sleep(shared.options.lease / RENEWALS).await;
-        let lanes = shared.held.lanes();
-        if lanes.is_empty() {
+        let claims = shared.held.claims();
+        if claims.is_empty() {
             continue;
         }
-        match renew_these(&mut link, &shared, &lanes).await {
-            Ok(ours) => shared.held.keep(&lanes, &ours),
+        match renew_these(&mut link, &shared, &claims).await {
+            Ok(ours) => shared.held.keep(&claims, &ours),
             Err(error) => {
-                tracing::warn!(%error, lanes = lanes.len(), "leases could not be renewed");
+                tracing::warn!(%error, lanes = claims.len(), "leases could not be renewed");
                 link.give_up();
             }
         }
@@ -84,10 +88,39 @@ pub(super) async fn renew(shared: Arc<Shared>) {
 async fn renew_these(
     link: &mut Link<1>,
     shared: &Shared,
-    lanes: &[i64],
-) -> Result<Vec<i64>, EngineError> {
+    claims: &[(u64, i64)],
+) -> Result<HashSet<i64>, EngineError> {
+    let lanes: Vec<i64> = claims.iter().map(|(lane, _)| lane.cast_signed()).collect();
     let (client, [renew]) = link.get().await?;
     let lease = shared.options.lease.as_secs_f64() * 1e3;
     let rows = client.query(renew, &[&lanes, &&shared.owner[..], &lease]).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{Held, Out};
+    use crate::inbox::outcome::Progress;
+    use crate::inbox::{Seq, Ticket};
+
+    #[test]
+    fn a_claim_that_came_while_others_were_renewed_is_kept() {
+        let held = Held::default();
+        let claim = |seq, fence| Out {
+            ticket: Ticket { seq: Seq(seq), lane: 7 },
+            fence,
+            progress: Progress::default(),
+        };
+        held.insert(claim(1, 1));
+        let asked = held.claims();
+        let first = Ticket { seq: Seq(1), lane: 7 };
+        assert!(held.release(first).is_some());
+        held.insert(claim(2, 2));
+        held.keep(&asked, &HashSet::new());
+        assert_eq!(held.claims(), [(7, 2)]);
+        held.keep(&held.claims(), &HashSet::new());
+        assert!(held.release(Ticket { seq: Seq(2), lane: 7 }).is_none(), "it was lost");
+    }
 }
