@@ -43,6 +43,8 @@ pub(super) enum Ended {
         /// Whether it said, or its silence says, that nothing behind it was reached.
         unreached: bool,
     },
+    /// The claim was lost: whoever has the event now will say.
+    Lost,
 }
 
 /// Calls the handler with a claimed event and settles the claim.
@@ -58,7 +60,15 @@ pub(super) async fn attempt(desk: Arc<Desk>, mut claim: Claim) -> Ended {
 /// Calls and settles; how it ended is noted in the span.
 async fn attempt_within(desk: Arc<Desk>, claim: Claim, span: &Span) -> Ended {
     let began = desk.clock.now();
-    let outcome = call(&desk, &claim, began).await;
+    let Some(outcome) = call(&desk, &claim, began).await else {
+        let (id, handler) = (claim.event().id, &desk.callee.name);
+        span.record("outcome", "lost");
+        tracing::warn!(
+            event.id = %id, handler,
+            "ended an attempt of event `{id}`: its lease could not be renewed"
+        );
+        return Ended::Lost;
+    };
     let unreached = match &outcome {
         Outcome::Taken | Outcome::Permanent { .. } => None,
         Outcome::Failed { unreached, .. } => Some(*unreached),
@@ -80,24 +90,25 @@ async fn attempt_within(desk: Arc<Desk>, claim: Claim, span: &Span) -> Ended {
 }
 
 /// Calls the handler. All that is its code runs inside the guard: the making of the future, its
-/// polls, its drop at a time-out, and the text of its error.
-async fn call(desk: &Desk, claim: &Claim, began: DateTime<Utc>) -> Outcome {
+/// polls, its drop at a time-out, and the text of its error. `None`: the claim was lost meanwhile.
+async fn call(desk: &Desk, claim: &Claim, began: DateTime<Utc>) -> Option<Outcome> {
     let deadline = began + desk.options.attempt_timeout;
     let guarded = async {
         let handled = desk.callee.handler.handle(claim.event());
         tokio::select! {
             biased;
-            outcome = handled => match outcome {
+            outcome = handled => Some(match outcome {
                 Ok(()) => Outcome::Taken,
                 Err(error) => told(&error),
-            },
-            () = desk.clock.sleep_until(deadline) => Outcome::TimedOut,
+            }),
+            () = desk.clock.sleep_until(deadline) => Some(Outcome::TimedOut),
+            () = claim.lost() => None,
         }
     };
     AssertUnwindSafe(guarded)
         .catch_unwind()
         .await
-        .unwrap_or_else(|panic| Outcome::Panicked(panic_text(&*panic)))
+        .unwrap_or_else(|panic| Some(Outcome::Panicked(panic_text(&*panic))))
 }
 
 fn told(error: &HandlerError) -> Outcome {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::beckn::callback::Payload;
 use crate::beckn::states::{Judgement, Known, Told};
 use crate::event::{Flag, Flags, OrderEvent};
-use crate::inbox::{Claim, Found, Inbox, StatesAtRest};
+use crate::inbox::{Claim, Found, Inbox, StatesAtRest, ToldBefore};
 
 /// So many orders are remembered.
 const ORDERS: usize = 65_536;
@@ -85,6 +85,9 @@ impl States {
         let key = (claim.lane(), told.order_id.as_str().into());
         let (seq, is_first) = (event.seq, event.attempt == 1);
         let mut orders = self.lock();
+        if is_first {
+            orders.catch_up(claim.lane(), claim.told_before());
+        }
         let judgement =
             if is_first { Some(orders.judge(key, seq, &told)) } else { orders.last(&key, seq) };
         drop(orders);
@@ -131,6 +134,20 @@ impl Orders {
             self.forget_oldest();
         }
         judgement
+    }
+
+    /// Takes up what other receivers were told.
+    fn catch_up(&mut self, lane: u64, told_before: &[ToldBefore]) {
+        for before in told_before {
+            // What is not ours to read says nothing.
+            let Ok(told) = serde_json::from_str::<Told>(&before.states) else { continue };
+            let key: Key = (lane, told.order_id.as_str().into());
+            let seq = before.seq.0.unsigned_abs();
+            let last = self.known.get(&key).and_then(|entry| entry.last);
+            if last.is_none_or(|(last, _)| last < seq) {
+                self.judge(key, seq, &told);
+            }
+        }
     }
 
     /// Returns how an event was judged, while nothing later of its order was.

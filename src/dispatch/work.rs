@@ -66,6 +66,7 @@ impl Out {
         let since = self.since.remove(&id);
         let (Some(since), Some(ended)) = (since, ended) else { return };
         let change = match ended {
+            Ended::Lost => return,
             Ended::Answered(at) => self.health.answered(at),
             Ended::Failed { at, unreached } => {
                 self.health.failed(Failure { lane: since.lane, began: since.at, at, unreached })

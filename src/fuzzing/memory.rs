@@ -68,6 +68,10 @@ impl Inbox for Memory {
         None
     }
 
+    fn failed(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
     fn arrivals(&self) -> watch::Receiver<i64> {
         watch::Sender::new(0).subscribe()
     }

@@ -7,14 +7,17 @@
 //! - What is not met when its time is over is told once, by an event of the inbox's own; a callback
 //!   that comes within a day after that is late.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Error, Seq};
+use super::{Error, Receipt, Record, Seq};
 use crate::beckn::action::Action;
-use crate::event::UNVERIFIED;
+use crate::event::{OrderEvent, UNVERIFIED};
 use crate::words::SubscriberId;
 
 /// How long before its registering a callback may have come.
@@ -99,6 +102,51 @@ pub(crate) enum ExpectError {
     /// The inbox.
     #[error(transparent)]
     Inbox(#[from] Error),
+}
+
+/// What is expected, beside what comes: every engine has both.
+pub(crate) trait Expecting: fmt::Debug + Send + Sync {
+    /// Registers an expectation; durable when it answers. What came in the last minutes meets it.
+    ///
+    /// # Cancel safety
+    /// It is registered or it is not.
+    fn expect(&self, new: NewExpectation) -> BoxFuture<'_, Result<Expected, ExpectError>>;
+
+    /// Lets go of an expectation that was withdrawn.
+    fn forget_expectation(&self, id: Uuid);
+
+    /// Looks for what came while no process was there to see it, or before it was looked for.
+    ///
+    /// # Cancel safety
+    /// What it has not come to is looked for again.
+    fn look_for_expected(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Returns expectations whose time is over and that nothing has met, a few at a time.
+    ///
+    /// # Cancel safety
+    /// They are returned again.
+    fn overdue(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<Vec<Arc<Expectation>>, Error>>;
+
+    /// Keeps the event that tells the handler of a silence, and that it was told, in one commit;
+    /// `None` when something has met the expectation meanwhile, or somebody withdrew it.
+    ///
+    /// # Cancel safety
+    /// It is told or it is not; told again, it is not delivered twice.
+    fn tell_silence<'a>(
+        &'a self,
+        of: &'a Expectation,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> BoxFuture<'a, Result<Option<Receipt>, Error>>;
+
+    /// Returns when the next expectation is due, where that is known.
+    fn next_silence(&self) -> Option<DateTime<Utc>>;
+
+    /// Returns how many expectations are open.
+    fn open_expectations(&self) -> usize;
+
+    /// Returns what this process has counted.
+    fn expectation_counts(&self) -> Arc<Counts>;
 }
 
 /// How many expectations this process has seen.

@@ -30,11 +30,15 @@
 
 #[cfg(test)]
 pub(crate) mod contract;
+mod erased;
 pub(crate) mod expectations;
+#[cfg(test)]
+mod model;
+mod notes;
 mod outcome;
 pub(crate) mod outlets;
-#[cfg(all(test, feature = "postgres"))]
-mod postgres;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 mod prints;
 pub(crate) mod reader;
 mod refused;
@@ -48,6 +52,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::outlets::{Outlet, Outlets};
 use crate::event::{EventId, Flags, OrderEvent};
@@ -193,6 +198,15 @@ pub(crate) struct Found {
     pub(crate) states: String,
 }
 
+/// What an earlier event of a lane told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ToldBefore {
+    /// Its place.
+    pub(crate) seq: Seq,
+    /// See [`Found::states`].
+    pub(crate) states: String,
+}
+
 /// What was found out about an event, as it was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StatesAtRest {
@@ -214,6 +228,9 @@ pub(crate) struct Claim {
     ticket: Ticket,
     first_attempt_at: Option<DateTime<Utc>>,
     found: Option<Found>,
+    /// Cancelled when the event may soon be another receiver's.
+    lost: Option<CancellationToken>,
+    told_before: Vec<ToldBefore>,
     home: Arc<dyn TakeBack>,
 }
 
@@ -226,7 +243,38 @@ impl Claim {
         first_attempt_at: Option<DateTime<Utc>>,
         home: Arc<dyn TakeBack>,
     ) -> Self {
-        Self { event: Some(event), ticket, first_attempt_at, found: None, home }
+        Self {
+            event: Some(event),
+            ticket,
+            first_attempt_at,
+            found: None,
+            lost: None,
+            told_before: Vec::new(),
+            home,
+        }
+    }
+
+    /// Adds what an engine knows that several receivers share: when the claim is lost, and what the
+    /// last events of the lane told, the oldest first.
+    #[cfg(feature = "postgres")]
+    fn shared(mut self, lost: CancellationToken, told_before: Vec<ToldBefore>) -> Self {
+        self.lost = Some(lost);
+        self.told_before = told_before;
+        self
+    }
+
+    /// Waits until the event may soon be another receiver's: an attempt has to end before that.
+    pub(crate) async fn lost(&self) {
+        match &self.lost {
+            Some(lost) => lost.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns what other receivers may have found out about the lane's last events, the oldest
+    /// first.
+    pub(crate) fn told_before(&self) -> &[ToldBefore] {
+        &self.told_before
     }
 
     /// Returns the event.
@@ -305,6 +353,9 @@ pub(crate) trait Inbox: fmt::Debug + Send + Sync {
 
     /// Returns why `append` would be refused now, if it would be.
     fn trouble(&self) -> Option<Error>;
+
+    /// Waits until the engine cannot go on by itself; for ever when it can.
+    fn failed(&self) -> BoxFuture<'static, ()>;
 
     /// Returns the place of the newest event that is durable, and wakes whoever waits for the next.
     fn arrivals(&self) -> watch::Receiver<i64>;

@@ -27,6 +27,11 @@ pub(super) fn cut(refusal: &mut Refusal, body_bytes: usize) {
     refusal.body = Bytes::copy_from_slice(&refusal.body[..kept]);
 }
 
+/// Returns an id as a JSON string, as it is and as our writer escapes it.
+pub(super) fn in_quotes(id: &str) -> [String; 2] {
+    [format!("\"{id}\""), serde_json::Value::from(id).to_string()]
+}
+
 fn cut_text(text: &mut String, bytes: usize) {
     if text.len() > bytes {
         text.truncate(text.floor_char_boundary(bytes));

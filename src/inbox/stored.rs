@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::beckn::action::Action;
 use crate::beckn::callback::{Callback, Malformed};
-use crate::event::{EventId, Flag, Flags, OrderEvent};
+use crate::event::{Address, EventId, Flag, Flags, OrderEvent, UNVERIFIED};
 use crate::words::{Sender, SubscriberId, Violation};
 
 /// Why what is at rest is no event any more.
@@ -61,6 +61,17 @@ impl Stored {
 /// Returns the moment that is at rest as microseconds.
 pub(super) fn time(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+/// Returns where an event goes, of whose row these are columns.
+pub(super) fn address<'a>(
+    action: &'a str,
+    domain: Option<&'a str>,
+    bap_id: Option<&'a str>,
+    seller: &'a str,
+) -> Address<'a> {
+    let bare = seller.strip_prefix(UNVERIFIED).map_or(seller, SubscriberId::bare);
+    Address { action, domain, bap_id, bpp_id: Some(bare).filter(|id| !id.is_empty()) }
 }
 
 /// A warning at rest.

@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::event::{Flag, OrderEvent};
-use crate::inbox::expectations::Expectation;
-use crate::inbox::sqlite::SqliteInbox;
+use crate::inbox::expectations::{Expectation, Expecting};
 use crate::inbox::{Error, Record, Standing};
 
 /// How late a silence may be told.
@@ -29,14 +28,14 @@ const TIMEOUT: &str = "20009";
 ///
 /// # Cancel safety
 /// What was not told is told by the next process.
-pub(super) async fn tell(inbox: Arc<SqliteInbox>, clock: Arc<dyn Clock>) {
+pub(super) async fn tell(inbox: Arc<dyn Expecting>, clock: Arc<dyn Clock>) {
     if let Err(error) = inbox.look_for_expected().await {
         tracing::warn!(%error, "what came for expectations could not be looked for yet");
     }
     let mut fails = false;
     loop {
         let now = clock.now();
-        let wait = match tell_overdue(&inbox, &*clock).await {
+        let wait = match tell_overdue(&*inbox, &*clock).await {
             Ok(overdue) => {
                 fails = false;
                 // There may be more.
@@ -57,7 +56,7 @@ pub(super) async fn tell(inbox: Arc<SqliteInbox>, clock: Arc<dyn Clock>) {
 }
 
 /// Tells of some silences; returns how many were due.
-async fn tell_overdue(inbox: &SqliteInbox, clock: &dyn Clock) -> Result<usize, Error> {
+async fn tell_overdue(inbox: &dyn Expecting, clock: &dyn Clock) -> Result<usize, Error> {
     let overdue = inbox.overdue(clock.now()).await?;
     for expectation in &overdue {
         let event = silence(expectation, clock);
@@ -149,7 +148,7 @@ mod tests {
     use crate::clock::Clock as _;
     use crate::event::{Flag, OrderEvent};
     use crate::inbox::contract::ManualClock;
-    use crate::inbox::expectations::NewExpectation;
+    use crate::inbox::expectations::{Expecting, NewExpectation};
     use crate::inbox::sqlite::faults::Fault;
     use crate::inbox::sqlite::{Options, SqliteInbox};
     use crate::inbox::{Inbox as _, Outlet, Receipt, Record, Settlement, Standing};
@@ -186,7 +185,10 @@ mod tests {
         inbox.close().await;
         drop(inbox);
         let inbox = open(&directory, &clock);
-        let telling = tokio::spawn(tell(Arc::clone(&inbox), Arc::<ManualClock>::clone(&clock)));
+        let telling = tokio::spawn(tell(
+            Arc::clone(&inbox) as Arc<dyn Expecting>,
+            Arc::<ManualClock>::clone(&clock),
+        ));
         clock.advance(31);
         let waiting = inbox.claim(Outlet(0), 1);
         let claim = tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap();
@@ -200,7 +202,7 @@ mod tests {
         assert_eq!(context.domain.as_deref(), Some("ONDC:RET10"));
         inbox.settle(claim, Settlement::Done);
         let status = || {
-            let ledger = Ledger::open(directory.path()).unwrap();
+            let ledger = Ledger::open(&directory.path().into()).unwrap();
             ledger.expectation(expected.id).unwrap().unwrap().status
         };
         assert_eq!((status().as_str(), inbox.next_silence()), ("silent", None));
@@ -260,8 +262,12 @@ mod tests {
         for _ in 0..2 {
             inbox.plant(Fault::NoRoom);
         }
-        let telling = tokio::spawn(tell(Arc::clone(&inbox), Arc::<ManualClock>::clone(&clock)));
-        let status = || Ledger::open(directory.path()).unwrap().expectation(id).unwrap().unwrap();
+        let telling = tokio::spawn(tell(
+            Arc::clone(&inbox) as Arc<dyn Expecting>,
+            Arc::<ManualClock>::clone(&clock),
+        ));
+        let status =
+            || Ledger::open(&directory.path().into()).unwrap().expectation(id).unwrap().unwrap();
         let met = async {
             while status().status != "met" {
                 assert!(!telling.is_finished());

@@ -83,7 +83,7 @@ async fn settled(end: End, retry: Policy) -> (Summary, chrono::DateTime<chrono::
     // The attempt begins first; what has not ended by itself ends when its time is over.
     tokio::join!(attempt(desk, claim), async { clock.advance(2) });
     inbox.close().await;
-    let reader = Reader::open(directory.path()).unwrap();
+    let reader = Reader::open(&directory.path().into()).unwrap();
     (reader.events(&Filter::default(), 1).unwrap().remove(0), clock.now())
 }
 

@@ -95,7 +95,7 @@ async fn a_pause_makes_no_dead_letters() {
     seconds_until(&clock, tried(1)).await;
     let pause = |paused| {
         let audit = Audit::of_test(clock.now());
-        set_paused(directory.path(), &["app".to_owned()], paused, &audit).unwrap();
+        set_paused(&directory.path().into(), &["app".to_owned()], paused, &audit).unwrap();
     };
     pause(true);
     // The writer's look is on the system's clock.

@@ -277,7 +277,7 @@ impl Model {
 
     /// Lets time pass until every round of every event is settled.
     async fn finish(&mut self, life: Life) {
-        let reader = Reader::open(self.directory.path()).unwrap();
+        let reader = Reader::open(&self.directory.path().into()).unwrap();
         let settled = async {
             while life.inbox.depth().unsettled > 0 || !self.is_settled(&reader) {
                 self.clock.advance(1);

@@ -125,7 +125,7 @@ async fn a_late_event_is_marked_at_each_attempt_after_a_restart_and_at_a_replay(
         assert_eq!(life.seen(3).await[2], call(late, 1, 1, both));
         life.end().await;
         let flag = Some(crate::event::Flag::Regressed);
-        let reader = Reader::open(directory.path()).unwrap();
+        let reader = Reader::open(&directory.path().into()).unwrap();
         let marked = reader.events(&Filter { flag, ..Filter::default() }, 10).unwrap();
         assert_eq!(marked.iter().map(|one| one.id).collect::<Vec<_>>(), [back, late]);
     }

@@ -24,7 +24,7 @@ use super::callbacks::Desk;
 use super::probes;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use crate::inbox::sqlite::SqliteInbox;
+use crate::inbox::expectations::Expecting;
 use crate::metrics::Metrics;
 use crate::operations::ledgers::Ledgers;
 use crate::operations::waiting::WaitingRoom;
@@ -39,7 +39,7 @@ pub(crate) struct Office {
     /// What is read of it.
     pub(crate) ledgers: Arc<Ledgers>,
     /// The same, for those who expect a callback.
-    pub(crate) expecting: Arc<SqliteInbox>,
+    pub(crate) expecting: Arc<dyn Expecting>,
     /// Who waits for one.
     pub(crate) waiting: Arc<WaitingRoom>,
     /// The time.

@@ -19,7 +19,9 @@ use super::retention::body_bytes;
 use super::schema::{Meta, set_meta};
 use super::writer::{Writer, in_transaction};
 use crate::event::{Flag, Flags};
+use crate::inbox::erased::without;
 use crate::inbox::outcome::State;
+use crate::inbox::refused::in_quotes;
 use crate::words::Outside;
 
 /// How many places of the log a step goes through.
@@ -282,7 +284,7 @@ fn empty_refusals(
     after: i64,
     to: i64,
 ) -> rusqlite::Result<()> {
-    let [raw, escaped] = refusals::in_quotes(transaction_id);
+    let [raw, escaped] = in_quotes(transaction_id);
     connection
         .prepare_cached(&format!(
             "UPDATE refusal SET body = zeroblob(length(body)), path = '', message = '',
@@ -320,22 +322,6 @@ fn empty_audit(connection: &Connection, transaction_id: &str) -> rusqlite::Resul
     Ok(())
 }
 
-/// Returns a target in which a word stands for what is erased, when it is there as a whole.
-fn without(target: &str, word: &str) -> Option<String> {
-    let (mut kept, mut rest) = (String::new(), 0);
-    for (at, _) in target.match_indices(word) {
-        let end = at + word.len();
-        let begins = at == 0 || target[..at].ends_with(' ');
-        let ends = end == target.len() || target[end..].starts_with(' ');
-        if begins && ends {
-            kept.push_str(&target[rest..at]);
-            kept.push_str("transaction=erased");
-            rest = end;
-        }
-    }
-    (rest > 0).then(|| kept + &target[rest..])
-}
-
 /// Notes that a request waits for its events, so that others come before it.
 pub(super) fn put_back(
     connection: &Connection,
@@ -347,24 +333,4 @@ pub(super) fn put_back(
         (transaction_id, now.timestamp_micros()),
     )?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without;
-
-    #[test]
-    fn only_a_whole_id_leaves_the_audit() {
-        let check = |target: &str, expected: Option<&str>| {
-            assert_eq!(without(target, "transaction=T1").as_deref(), expected, "{target}");
-        };
-        check("transaction=T1", Some("transaction=erased"));
-        check(
-            "action=on_T1 transaction=T1 state=T1",
-            Some("action=on_T1 transaction=erased state=T1"),
-        );
-        check("transaction=T10 order=T1", None);
-        check("no-transaction=T1", None);
-        check("every event", None);
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::open_error::EngineError;
 use super::{SqliteInbox, looking, schema};
 use crate::event::OrderEvent;
 use crate::inbox::expectations::{
-    Candidate, Counts, ExpectError, Expectation, Expected, LOOK_BACK, NewExpectation,
+    Candidate, Counts, ExpectError, Expectation, Expected, Expecting, LOOK_BACK, NewExpectation,
 };
 use crate::inbox::{Error, Receipt, Record, Seq};
 
@@ -27,12 +28,49 @@ const LAST_BUDGET: Duration = Duration::from_secs(2);
 /// So many silences are told in a step.
 const STEP: usize = 256;
 
+impl Expecting for SqliteInbox {
+    fn expect(&self, new: NewExpectation) -> BoxFuture<'_, Result<Expected, ExpectError>> {
+        Box::pin(self.register(new))
+    }
+
+    fn forget_expectation(&self, id: Uuid) {
+        self.shared.open().forget(id);
+    }
+
+    fn look_for_expected(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.look_for_all())
+    }
+
+    fn overdue(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<Vec<Arc<Expectation>>, Error>> {
+        Box::pin(self.look_for_overdue(now))
+    }
+
+    fn tell_silence<'a>(
+        &'a self,
+        of: &'a Expectation,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> BoxFuture<'a, Result<Option<Receipt>, Error>> {
+        Box::pin(self.append_record(record, event, Some(of.seq)))
+    }
+
+    fn next_silence(&self) -> Option<DateTime<Utc>> {
+        self.shared.open().next_due()
+    }
+
+    fn open_expectations(&self) -> usize {
+        self.shared.open().len()
+    }
+
+    fn expectation_counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.shared.counts)
+    }
+}
+
 impl SqliteInbox {
-    /// Registers an expectation; durable when it answers. What came in the last minutes meets it.
-    ///
-    /// # Cancel safety
-    /// It is registered or it is not. What came before it is then found when it is due.
-    pub(crate) async fn expect(&self, new: NewExpectation) -> Result<Expected, ExpectError> {
+    /// Registers an expectation. What came before it and was not found is looked for again when it
+    /// is due.
+    async fn register(&self, new: NewExpectation) -> Result<Expected, ExpectError> {
         let (answer, registered) = oneshot::channel();
         self.shared.mailbox.request(Request::Register { new, answer })?;
         // The writer drops an answer only when it is abandoned.
@@ -49,16 +87,7 @@ impl SqliteInbox {
         Ok(Expected { id: expectation.id, met })
     }
 
-    /// Returns when the next expectation is due.
-    pub(crate) fn next_silence(&self) -> Option<DateTime<Utc>> {
-        self.shared.open().next_due()
-    }
-
-    /// Looks for what came while no process was there to see it, or before it was looked for.
-    ///
-    /// # Cancel safety
-    /// What it has not come to is looked for again.
-    pub(crate) async fn look_for_expected(&self) -> Result<(), Error> {
+    async fn look_for_all(&self) -> Result<(), Error> {
         let wanted = self.shared.open().not_looked_for(usize::MAX);
         if !wanted.is_empty() {
             self.look_back(wanted, LAST_BUDGET).await?;
@@ -66,8 +95,7 @@ impl SqliteInbox {
         Ok(())
     }
 
-    /// Returns expectations whose time is over and that nothing has met, a few at a time.
-    pub(crate) async fn overdue(&self, now: DateTime<Utc>) -> Result<Vec<Arc<Expectation>>, Error> {
+    async fn look_for_overdue(&self, now: DateTime<Utc>) -> Result<Vec<Arc<Expectation>>, Error> {
         let mut overdue = self.shared.open().overdue(now, STEP);
         if overdue.is_empty() {
             return Ok(overdue);
@@ -84,32 +112,6 @@ impl SqliteInbox {
         }
         overdue.retain(|one| open.get(one.seq).is_some());
         Ok(overdue)
-    }
-
-    /// Keeps the event that tells the handler of a silence, and that it was told, in one commit;
-    /// `None` when something has met the expectation meanwhile, or somebody withdrew it.
-    pub(crate) async fn tell_silence(
-        &self,
-        of: &Expectation,
-        record: Record,
-        event: Box<OrderEvent>,
-    ) -> Result<Option<Receipt>, Error> {
-        self.append_record(record, event, Some(of.seq)).await
-    }
-
-    /// Lets go of an expectation that was withdrawn.
-    pub(crate) fn forget_expectation(&self, id: Uuid) {
-        self.shared.open().forget(id);
-    }
-
-    /// Returns what this process has counted.
-    pub(crate) fn expectation_counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.shared.counts)
-    }
-
-    /// Returns how many expectations are open.
-    pub(crate) fn open_expectations(&self) -> usize {
-        self.shared.open().len()
     }
 
     /// Looks for what met these before they were registered; returns those that are met, once that

@@ -9,7 +9,7 @@ use rusqlite::ErrorCode;
 use super::replays::{self, Round};
 use super::retention::{self, Log, Portion};
 use super::writer::{GivenUp, REOPEN_PAUSE, Writer, in_transaction};
-use super::{attempts, expecting, lock, packs, pauses, refusals};
+use super::{attempts, expecting, lock, notes, packs, pauses, refusals};
 use crate::inbox::Error;
 use crate::words::Chain;
 
@@ -225,7 +225,7 @@ impl Writer {
     pub(super) fn write_notes(&mut self, now: DateTime<Utc>) -> rusqlite::Result<()> {
         self.notes.merge(self.shared.mailbox.take_refused_by(), now);
         let connection = self.connection.as_ref().expect("it is only away inside `reopen`");
-        self.notes.write(connection, now)
+        self.notes.take(now).map_or(Ok(()), |noted| notes::write(connection, &noted))
     }
 
     /// Takes a step's worth of requests up, and notes when the next step may be if there are more.

@@ -14,7 +14,10 @@ use crate::inbox::reader::selection::Filter;
 use crate::inbox::{Inbox as _, Receipt, Seq, Settlement, Standing};
 
 fn ids(options: &Options) -> Vec<EventId> {
-    let events = Reader::open(&options.path).unwrap().events(&Filter::default(), 100).unwrap();
+    let events = Reader::open(&options.path.as_path().into())
+        .unwrap()
+        .events(&Filter::default(), 100)
+        .unwrap();
     events.iter().map(|event| event.id).collect()
 }
 
@@ -126,7 +129,8 @@ async fn a_commit_goes_on_without_what_cannot_leave() {
     let after = new_id(bench.append(Sample { state: "Packed", ..SAMPLE }).await);
     let everything: Vec<_> = filled.iter().copied().chain([brought, after]).rev().collect();
     assert_eq!(ids(&options), everything);
-    let oldest = Reader::open(&options.path).unwrap().event(filled[0]).unwrap().unwrap();
+    let oldest =
+        Reader::open(&options.path.as_path().into()).unwrap().event(filled[0]).unwrap().unwrap();
     assert_eq!(oldest.body, body_of(0), "it left by half");
     assert!(inbox.trouble().is_none(), "{:?}", inbox.trouble());
     inbox.abandon();

@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 
 use super::attempts::{self, FailedAttempt};
 use super::expecting::Request;
-use super::notes::{Tallies, Tally};
 use super::pace::Company;
 use crate::beckn::action::Action;
 use crate::event::OrderEvent;
+use crate::inbox::notes::{Tallies, Tally};
 use crate::inbox::outcome::Outcome;
 use crate::inbox::prints::Prints;
 use crate::inbox::refused::RefusalKey;
@@ -244,13 +244,7 @@ impl Mailbox {
     pub(super) fn refuse(&self, refusal: Refusal) -> bool {
         // A route is text from outside: only the actions are counted by name.
         let route = Action::from_name(&refusal.route).map_or("other", Action::as_str);
-        let tally = Tally {
-            verified: refusal.verified,
-            refused: 1,
-            untrusted: u64::from(refusal.cause.starts_with("signature.")),
-            last_at: refusal.at.timestamp_micros(),
-            ..Tally::default()
-        };
+        let tally = Tally::of_refusal(&refusal);
         let mut state = self.lock();
         state.refused_by.add(&refusal.seller, tally);
         *state.refused.entry((route, refusal.cause)).or_default() += 1;

@@ -127,17 +127,6 @@ pub(crate) struct SqliteInbox {
 }
 
 impl SqliteInbox {
-    /// Waits until the engine has failed for good: the process should end with an error.
-    pub(crate) fn failed(&self) -> BoxFuture<'static, ()> {
-        let mut failed = self.shared.failed.subscribe();
-        Box::pin(async move {
-            // The sender lives as long as the inbox; without it nobody is left to fail.
-            if failed.wait_for(|failed| *failed).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-    }
-
     /// Ends as if the process had been killed; for tests.
     #[cfg(test)]
     pub(crate) fn abandon(&self) {
@@ -311,6 +300,16 @@ impl Inbox for SqliteInbox {
     fn trouble(&self) -> Option<Error> {
         let full = self.shared.lanes.unsettled() >= self.options.unsettled_limit as u64;
         self.shared.mailbox.trouble().or_else(|| full.then_some(Error::TooManyUnsettled))
+    }
+
+    fn failed(&self) -> BoxFuture<'static, ()> {
+        let mut failed = self.shared.failed.subscribe();
+        Box::pin(async move {
+            // The sender lives as long as the inbox; without it nobody is left to fail.
+            if failed.wait_for(|failed| *failed).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
     }
 
     fn arrivals(&self) -> watch::Receiver<i64> {

@@ -1,195 +1,20 @@
-//! What the writer notes beside the log: how often events came again, and what came of each seller.
-//!
-//! It costs a callback a look into a map. It is written a little later, between the batches; what
-//! was noted since is lost in a crash. What finds no room is counted in its seller's tally, or under
-//! no name, and nowhere else.
+//! What the writer notes beside the log, as rows.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 
-/// How long a quarter of an hour is, in microseconds.
-const QUARTER: i64 = 15 * 60 * 1_000_000;
+use crate::inbox::notes::{Noted, Repetition, Tally};
 
-/// So many sellers have a tally of their own in a quarter; the others share the one without a name.
-pub(super) const SELLERS: usize = 1_000;
-
-/// Names that nobody has verified take at most this part of them.
-const UNVERIFIED_SELLERS: usize = SELLERS / 2;
-
-/// So many events that came again wait to be written.
-const REPETITIONS: usize = 16_384;
-
-/// How much is kept of a seller's name; names of the network are shorter.
-const NAME_BYTES: usize = 256;
-
-/// How long tallies are kept.
-const KEPT_DAYS: i64 = 7;
-
-/// How many looks at the house go by between two writes: each costs a sync of the disk.
-const LOOKS: u32 = 5;
-
-/// What came of a seller since the last write.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) verified: bool,
-    pub(super) accepted: u64,
-    pub(super) duplicates: u64,
-    pub(super) refused: u64,
-    /// Of the refused: by their signature.
-    pub(super) untrusted: u64,
-    pub(super) oddities: u64,
-    pub(super) last_at: i64,
-}
-
-impl Tally {
-    fn is_empty(&self) -> bool {
-        self.accepted + self.duplicates + self.refused == 0
-    }
-
-    fn add(&mut self, other: Tally) {
-        self.verified |= other.verified;
-        self.accepted += other.accepted;
-        self.duplicates += other.duplicates;
-        self.refused += other.refused;
-        self.untrusted += other.untrusted;
-        self.oddities += other.oddities;
-        self.last_at = self.last_at.max(other.last_at);
-    }
-}
-
-/// The tallies of sellers, as many as there is room for.
-#[derive(Debug, Default)]
-pub(super) struct Tallies {
-    by_seller: HashMap<Box<str>, Tally>,
-    unverified: usize,
-}
-
-impl Tallies {
-    /// Adds to a seller's tally.
-    pub(super) fn add(&mut self, seller: &str, tally: Tally) {
-        let name = &seller[..seller.floor_char_boundary(NAME_BYTES)];
-        if let Some(known) = self.by_seller.get_mut(name) {
-            known.add(tally);
-            return;
-        }
-        let has_room = self.by_seller.len() < SELLERS
-            && (tally.verified || self.unverified < UNVERIFIED_SELLERS);
-        let name = if has_room { name } else { "" };
-        if has_room && !tally.verified {
-            self.unverified += 1;
-        }
-        self.by_seller.entry(name.into()).or_default().add(tally);
-    }
-
-    /// Takes the tallies; the sellers keep their places.
-    fn take(&mut self) -> Vec<(Box<str>, Tally)> {
-        let full = self.by_seller.iter_mut().filter(|(_, tally)| !tally.is_empty());
-        full.map(|(seller, tally)| {
-            let verified = tally.verified;
-            (seller.clone(), std::mem::replace(tally, Tally { verified, ..Tally::default() }))
-        })
-        .collect()
-    }
-
-    /// Adds all of another's.
-    fn merge(&mut self, other: Tallies) {
-        for (seller, tally) in other.by_seller {
-            self.add(&seller, tally);
-        }
-    }
-}
-
-/// How often an event came again.
-#[derive(Debug, Clone, Copy)]
-struct Repetition {
-    times: u64,
-    last_at: i64,
-}
-
-/// What is noted and not written yet.
-#[derive(Debug, Default)]
-pub(super) struct Notes {
-    repetitions: HashMap<i64, Repetition>,
-    quarter: i64,
-    tallies: Tallies,
-    /// Of the quarter before, when it ended between two writes.
-    before: Option<(i64, Tallies)>,
-    written_at: Option<Instant>,
-}
-
-impl Notes {
-    /// Notes that an event came again.
-    pub(super) fn repeat(&mut self, of: i64, now: DateTime<Utc>) {
-        let last_at = now.timestamp_micros();
-        if let Some(known) = self.repetitions.get_mut(&of) {
-            known.times += 1;
-            known.last_at = last_at;
-        } else if self.repetitions.len() < REPETITIONS {
-            self.repetitions.insert(of, Repetition { times: 1, last_at });
-        }
-    }
-
-    /// Adds to the tally of a seller in the quarter of an hour that is now.
-    pub(super) fn tally(&mut self, seller: &str, tally: Tally, now: DateTime<Utc>) {
-        self.turn(now);
-        self.tallies.add(seller, Tally { last_at: now.timestamp_micros(), ..tally });
-    }
-
-    /// Adds what was refused.
-    pub(super) fn merge(&mut self, refused: Tallies, now: DateTime<Utc>) {
-        self.turn(now);
-        self.tallies.merge(refused);
-    }
-
-    fn turn(&mut self, now: DateTime<Utc>) {
-        let quarter = quarter_of(now);
-        if quarter == self.quarter {
-            return;
-        }
-        let ended = std::mem::take(&mut self.tallies);
-        let (before, mut kept) = self.before.take().unwrap_or((self.quarter, Tallies::default()));
-        // Two ends between two writes: the disk fails, or the clock jumps. Bounded is enough then.
-        kept.merge(ended);
-        self.before = Some((before.max(self.quarter), kept));
-        self.quarter = quarter;
-    }
-
-    /// Returns whether there is something to be written and it is time for it.
-    pub(super) fn are_due(&self, poll: Duration) -> bool {
-        self.written_at.is_none_or(|at| at.elapsed() >= poll * LOOKS)
-    }
-
-    /// Writes what was noted.
-    pub(super) fn write(
-        &mut self,
-        connection: &Connection,
-        now: DateTime<Utc>,
-    ) -> rusqlite::Result<()> {
-        self.written_at = Some(Instant::now());
-        self.turn(now);
-        let mut rows: Vec<(i64, Box<str>, Tally)> = Vec::new();
-        if let Some((quarter, mut tallies)) = self.before.take() {
-            rows.extend(tallies.take().into_iter().map(|(name, tally)| (quarter, name, tally)));
-        }
-        let quarter = self.quarter;
-        rows.extend(self.tallies.take().into_iter().map(|(name, tally)| (quarter, name, tally)));
-        let repetitions = std::mem::take(&mut self.repetitions);
-        if rows.is_empty() && repetitions.is_empty() {
-            return Ok(());
-        }
-        // What fails here is lost: it is best effort, and trying again would let it grow.
-        let transaction = connection.unchecked_transaction()?;
-        write_tallies(&transaction, &rows)?;
-        write_repetitions(&transaction, &repetitions)?;
-        let oldest = quarter_of(now - TimeDelta::days(KEPT_DAYS));
-        transaction
-            .prepare_cached("DELETE FROM seller_tally WHERE quarter < ?1")?
-            .execute([oldest])?;
-        transaction.commit()
-    }
+/// Writes what was noted.
+pub(super) fn write(connection: &Connection, noted: &Noted) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    write_tallies(&transaction, &noted.tallies)?;
+    write_repetitions(&transaction, &noted.repetitions)?;
+    transaction
+        .prepare_cached("DELETE FROM seller_tally WHERE quarter < ?1")?
+        .execute([noted.oldest])?;
+    transaction.commit()
 }
 
 fn write_tallies(connection: &Connection, rows: &[(i64, Box<str>, Tally)]) -> rusqlite::Result<()> {
@@ -232,17 +57,11 @@ fn write_repetitions(
     Ok(())
 }
 
-/// Returns when the quarter of an hour begins in which `at` lies.
-pub(in crate::inbox) fn quarter_of(at: DateTime<Utc>) -> i64 {
-    let micros = at.timestamp_micros();
-    micros - micros.rem_euclid(QUARTER)
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
 
-    use super::{Notes, SELLERS, Tally, UNVERIFIED_SELLERS};
+    use crate::inbox::notes::{Notes, SELLERS, Tally, UNVERIFIED_SELLERS};
     use crate::inbox::sqlite::schema;
 
     #[test]
@@ -259,7 +78,7 @@ mod tests {
             let accepted = Tally { verified: true, accepted: 1, ..Tally::default() };
             notes.tally(&format!("seller-{number}"), accepted, now);
         }
-        notes.write(&file, now).unwrap();
+        super::write(&file, &notes.take(now).unwrap()).unwrap();
         let count = |sql: &str| -> usize { file.query_row(sql, [], |row| row.get(0)).unwrap() };
         let of = "SELECT count(*) FROM seller_tally WHERE";
         assert_eq!(count(&format!("{of} verified AND seller <> ''")), UNVERIFIED_SELLERS - 1);

@@ -17,10 +17,10 @@ use super::schema::{self, Meta};
 use super::window::Window;
 use super::writer::{self, Writer};
 use super::{
-    Options, Shared, SqliteInbox, erase, expecting, loader, lock, notes, packs, pauses, retention,
-    threads,
+    Options, Shared, SqliteInbox, erase, expecting, loader, lock, packs, pauses, retention, threads,
 };
 use crate::clock::Clock;
+use crate::inbox::notes::Notes;
 use crate::inbox::prints::Secret;
 
 /// A small file is checked whole after an unclean end: about 50 ms. A larger one is not: the check
@@ -84,7 +84,7 @@ impl SqliteInbox {
             low_water,
             ids: ContextV7::new(),
             retention: retention::Retention::default(),
-            notes: notes::Notes::default(),
+            notes: Notes::default(),
             erasing,
             erases: false,
             gives_back: false,

@@ -53,7 +53,8 @@ impl Bench {
 
     fn pause(&self, name: &str, paused: bool) {
         let audit = Audit::of_test(self.clock.now());
-        set_paused(&options(&self.directory).path, &[name.to_owned()], paused, &audit).unwrap();
+        set_paused(&options(&self.directory).path.into(), &[name.to_owned()], paused, &audit)
+            .unwrap();
     }
 }
 
@@ -128,7 +129,7 @@ async fn a_paused_handler_gets_nothing_until_it_is_resumed_also_after_a_restart(
     let inbox = bench.open();
     bench.append(&inbox, Sample { state: "Packed", ..SAMPLE }).await;
     assert!(claim_now(&inbox, APP).is_none(), "a restart does not resume it");
-    let known = Reader::open(&options(&bench.directory).path).unwrap().handlers().unwrap();
+    let known = Reader::open(&options(&bench.directory).path.into()).unwrap().handlers().unwrap();
     let handler = |name: &str, paused_at| KnownHandler { name: name.to_owned(), paused_at };
     assert_eq!(known, [handler("app", paused_at), handler("trips", None)]);
     let waiting = tokio::spawn({
@@ -147,7 +148,8 @@ async fn a_handler_that_is_gone_is_forgotten_unless_it_is_paused() {
     bench.pause("trips", true);
     bench.open_with(Outlets::one("other")).close().await;
     let names = |bench: &Bench| -> Vec<String> {
-        let known = Reader::open(&options(&bench.directory).path).unwrap().handlers().unwrap();
+        let known =
+            Reader::open(&options(&bench.directory).path.into()).unwrap().handlers().unwrap();
         known.into_iter().map(|handler| handler.name).collect()
     };
     assert_eq!(names(&bench), ["other", "trips"]);

@@ -8,11 +8,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::lanes::Pending;
 use super::open_error::OpenError;
 use super::schema;
-use crate::event::{Address, Flag, Flags, OrderEvent, UNVERIFIED};
+use crate::event::{Flag, Flags, OrderEvent};
 use crate::inbox::outcome::Progress;
-use crate::inbox::stored::{Stored, Unreadable, time};
+use crate::inbox::stored::{Stored, Unreadable, address, time};
 use crate::inbox::{Outlet, Outlets, StatesAtRest};
-use crate::words::{Chain, SubscriberId};
+use crate::words::Chain;
 
 /// How many pending events the loader takes at once.
 pub(super) const PAGE_EVENTS: i64 = 4096;
@@ -245,15 +245,9 @@ pub(super) fn outlet(row: &Row<'_>, first: usize, outlets: &Outlets) -> rusqlite
     let text = |column: usize| -> rusqlite::Result<Option<&str>> {
         Ok(row.get_ref(first + column)?.as_str_or_null().unwrap_or(None))
     };
-    let seller = text(3)?;
-    let bpp_id =
-        seller.map(|seller| seller.strip_prefix(UNVERIFIED).map_or(seller, SubscriberId::bare));
-    Ok(outlets.of(&Address {
-        action: text(0)?.unwrap_or_default(),
-        domain: text(1)?,
-        bap_id: text(2)?,
-        bpp_id: bpp_id.filter(|id| !id.is_empty()),
-    }))
+    let address =
+        address(text(0)?.unwrap_or_default(), text(1)?, text(2)?, text(3)?.unwrap_or_default());
+    Ok(outlets.of(&address))
 }
 
 fn read_pending(row: &Row<'_>, outlets: &Outlets) -> rusqlite::Result<Pending> {

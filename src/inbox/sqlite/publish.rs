@@ -8,9 +8,9 @@ use tokio::sync::oneshot;
 use super::batch::{self, Decision};
 use super::lanes::Pending;
 use super::mailbox::{self, Append, Batch};
-use super::notes::Tally;
 use super::writer::{Commit, Writer};
 use crate::event::EventId;
+use crate::inbox::notes::Tally;
 use crate::inbox::outcome::State;
 use crate::inbox::{Receipt, Seq, Standing};
 use crate::metrics::{Answer, FromSeller};
@@ -97,8 +97,6 @@ impl Writer {
         if append.silence_of.is_some() {
             return;
         }
-        let verified = append.event.sender.is_some();
-        let mut tally = Tally { verified, ..Tally::default() };
         let original = match decision {
             // Of a silence nothing is noted: see above.
             Decision::New { .. } | Decision::NotTold => None,
@@ -109,12 +107,9 @@ impl Writer {
             },
         };
         if let Some(seq) = original {
-            tally.duplicates = 1;
             self.notes.repeat(seq, now);
-        } else {
-            tally.accepted = 1;
-            tally.oddities = append.event.oddities.len() as u64;
         }
+        let tally = Tally::of_append(&append.event, original.is_some());
         self.notes.tally(&append.seller, tally, now);
     }
 }

@@ -16,11 +16,6 @@ pub(super) const BATCH: usize = 128;
 pub(in crate::inbox) const OF_TRANSACTION: &str = "(transaction_id = ?1 OR (transaction_id IS NULL
      AND (instr(body, CAST(?2 AS BLOB)) > 0 OR instr(body, CAST(?3 AS BLOB)) > 0)))";
 
-/// Returns an id as a JSON string, as it is and as our writer escapes it.
-pub(in crate::inbox) fn in_quotes(id: &str) -> [String; 2] {
-    [format!("\"{id}\""), serde_json::Value::from(id).to_string()]
-}
-
 /// Writes refusals and counts, then lets go of what is over a quota, oldest first.
 pub(super) fn write(
     connection: &Connection,

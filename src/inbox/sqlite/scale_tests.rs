@@ -64,10 +64,22 @@ async fn fill(inbox: &SqliteInbox, bench: &Bench, options: &Options) {
         bench.reject(sample(stamp, transaction)).await.unwrap();
     }
     bench.settle_down().await;
-    request_replays(&options.path, vec![5], &Audit::of_test(bench.clock.now()), |_| {}).unwrap();
+    request_replays(
+        &options.path.as_path().into(),
+        vec![5],
+        &Audit::of_test(bench.clock.now()),
+        |_| {},
+    )
+    .unwrap();
     inbox.settle(bench.claim(1).await.remove(0), Settlement::Done);
     bench.settle_down().await;
-    request_replays(&options.path, vec![3], &Audit::of_test(bench.clock.now()), |_| {}).unwrap();
+    request_replays(
+        &options.path.as_path().into(),
+        vec![3],
+        &Audit::of_test(bench.clock.now()),
+        |_| {},
+    )
+    .unwrap();
     bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
     next = 5;
     let mut append = async |transaction| {
@@ -86,7 +98,7 @@ async fn a_filter_selects_the_same_for_lists_counts_and_replays() {
     let (inbox, bench) = open(&options, &clock);
     let start = clock.now();
     fill(&inbox, &bench, &options).await;
-    let reader = Reader::open(&options.path).unwrap();
+    let reader = Reader::open(&options.path.as_path().into()).unwrap();
     let check = |filter: Filter, expected: &[i64]| {
         assert_eq!(reader.seqs(&filter).unwrap(), expected, "{filter:?}");
         assert_eq!(reader.count(&filter).unwrap(), expected.len() as u64, "{filter:?}");
@@ -133,7 +145,7 @@ async fn many_events_are_replayed_in_steps_and_in_their_order() {
     // Backwards, and more than there are.
     let mut steps = Vec::new();
     request_replays(
-        &options.path,
+        &options.path.as_path().into(),
         (1..=1500).rev().collect(),
         &Audit::of_test(clock.now()),
         |step| {
@@ -161,8 +173,13 @@ async fn a_replay_leaves_half_of_the_room_to_what_comes_in() {
     for stamp in 1..=6 {
         bench.reject(Sample { stamp, message: None, ..SAMPLE }).await.unwrap();
     }
-    request_replays(&options.path, (1..=6).collect(), &Audit::of_test(clock.now()), |_| {})
-        .unwrap();
+    request_replays(
+        &options.path.as_path().into(),
+        (1..=6).collect(),
+        &Audit::of_test(clock.now()),
+        |_| {},
+    )
+    .unwrap();
     bench.wait_for(|inbox| inbox.depth().unsettled == 4).await;
     for stamp in 7..=10 {
         bench.append(Sample { stamp, message: None, ..SAMPLE }).await.unwrap();

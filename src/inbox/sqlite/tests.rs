@@ -202,7 +202,7 @@ async fn an_event_that_ends_the_process_three_times_is_a_dead_letter() {
     let claims = bench.claim(10).await;
     assert_eq!(claims[0].event().id, after, "the culprit does not block its lane");
     bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
-    let dead = Reader::open(&options.path).unwrap().dead_letters(10).unwrap();
+    let dead = Reader::open(&options.path.as_path().into()).unwrap().dead_letters(10).unwrap();
     assert_eq!(dead.iter().map(|event| event.id).collect::<Vec<_>>(), [culprit]);
     assert!(dead[0].error.as_deref().unwrap().contains("three times"));
     inbox.close().await;
@@ -298,7 +298,7 @@ async fn refusals_are_kept_within_their_quotas_and_counted_exactly() {
         inbox.refuse(refusal(&format!("unverified:{unverified}"), false, "json"));
     }
     inbox.close().await;
-    let reader = Reader::open(&options.path).unwrap();
+    let reader = Reader::open(&options.path.as_path().into()).unwrap();
     let kept = reader.refusals(&RefusalFilter::default(), 100).unwrap();
     assert_eq!(kept.iter().filter(|refusal| refusal.verified).count(), 3);
     assert_eq!(kept.iter().filter(|refusal| !refusal.verified).count(), 10);
@@ -319,7 +319,7 @@ async fn what_cannot_be_read_back_is_a_dead_letter() {
     let claim = bench.claim(1).await.remove(0);
     assert_eq!(claim.event().id, whole);
     bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
-    let dead = Reader::open(&options.path).unwrap().dead_letters(10).unwrap();
+    let dead = Reader::open(&options.path.as_path().into()).unwrap().dead_letters(10).unwrap();
     assert_eq!(dead[0].id, damaged);
 }
 

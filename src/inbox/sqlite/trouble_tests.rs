@@ -48,8 +48,10 @@ async fn a_refusal_takes_no_more_room_than_its_bounds_however_long_its_texts_are
         inbox.refuse(refusal);
     }
     inbox.close().await;
-    let kept =
-        Reader::open(&options.path).unwrap().refusals(&RefusalFilter::default(), 100).unwrap();
+    let kept = Reader::open(&options.path.as_path().into())
+        .unwrap()
+        .refusals(&RefusalFilter::default(), 100)
+        .unwrap();
     assert_eq!(kept.len(), 3, "the quota of a seller with a long name");
     let lengths = [&kept[0].seller, &kept[0].path, &kept[0].message].map(String::len);
     assert_eq!(lengths, [255, 1024, 1024], "cut between characters");
@@ -146,7 +148,7 @@ async fn an_event_that_makes_reading_panic_is_a_dead_letter_alone() {
     let ids: Vec<_> = handed_out.claims.iter().map(|claim| claim.event().id).collect();
     assert_eq!(ids, [whole]);
     bench.wait_for(|inbox| inbox.depth().unsettled == 1).await;
-    let dead = Reader::open(&options.path).unwrap().dead_letters(10).unwrap();
+    let dead = Reader::open(&options.path.as_path().into()).unwrap().dead_letters(10).unwrap();
     assert_eq!(dead.iter().map(|event| event.id).collect::<Vec<_>>(), [culprit]);
     assert!(dead[0].error.as_deref().unwrap().contains("panicked"));
 }

@@ -20,7 +20,6 @@ use super::erase::Erasing;
 use super::expecting::Written;
 use super::lock::DirectoryLock;
 use super::mailbox::{Batch, Wake};
-use super::notes::Notes;
 use super::pace::Pace;
 use super::publish::answer_all;
 use super::replays::{self, Round};
@@ -29,6 +28,7 @@ use super::schema::{self, Meta};
 use super::window::Window;
 use super::{Options, Shared, attempts, packs};
 use crate::inbox::Error;
+use crate::inbox::notes::Notes;
 
 /// So many failures in a row end the writer.
 const FAILURES_LIMIT: u32 = 3;
