@@ -86,7 +86,7 @@ impl Ledger {
         audit: &Audit,
         view: &mut ReplayView,
     ) -> Result<(), reader::Error> {
-        request_replays(&self.directory, seqs, audit, |step| {
+        request_replays(&self.place, seqs, audit, |step| {
             for (_, replay) in step {
                 match replay {
                     Replay::Requested => view.requested += 1,
@@ -108,7 +108,7 @@ impl Ledger {
             return Ok(false);
         }
         let audit = by.audit(if paused { "pause" } else { "resume" }, handler);
-        set_paused(&self.directory, &[handler.to_owned()], paused, &audit)?;
+        set_paused(&self.place, &[handler.to_owned()], paused, &audit)?;
         Ok(true)
     }
 

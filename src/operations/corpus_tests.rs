@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::persons::{Persons, corpus};
+use super::bench::Bench;
 use super::events::Part;
-use super::tests::Bench;
 use super::{Sight, mask, place};
 use crate::beckn::action::Action;
 use crate::beckn::callback::Callback;
@@ -52,12 +52,12 @@ impl Shown {
     }
 }
 
-#[tokio::test]
-async fn no_view_without_bodies_tells_of_a_person_of_the_corpus() {
+#[test]
+fn no_view_without_bodies_tells_of_a_person_of_the_corpus() {
     let Some(corpus) = corpus() else { return };
     let persons = Persons::of(corpus.iter().map(|body| &body.bytes[..]));
     println!("{} texts, excluded: {:?}", persons.texts.len(), persons.excluded);
-    let bench = Bench::new();
+    let bench = Bench::in_files();
     let rules = Rules::new(Profile::Standard, &std::collections::BTreeMap::new(), &[]).unwrap();
     let (mut shown, mut read, mut events) = (Shown::default(), 0, Vec::new());
     for body in &corpus {
@@ -74,7 +74,8 @@ async fn no_view_without_bodies_tells_of_a_person_of_the_corpus() {
         events.push(event);
     }
     // Side by side: they share a wait for the disk.
-    let kept = join_all(events.into_iter().map(|event| bench.append(event))).await;
+    let appends = join_all(events.into_iter().map(|event| bench.append(event)));
+    let kept = bench.block_on(appends);
     let kept = kept.into_iter().flatten().count();
     println!("{read} bodies read, {kept} kept");
     assert!(read > 1_000 && kept > 850, "{read} {kept}");

@@ -15,7 +15,7 @@ use crate::beckn::action::Action;
 use crate::clock::Clock as _;
 use crate::event::{EventId, Flag, OrderEvent};
 use crate::inbox::contract::ManualClock;
-use crate::inbox::expectations::{ExpectError, NewExpectation};
+use crate::inbox::expectations::{ExpectError, Expecting as _, NewExpectation};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{Inbox as _, Outlet, Receipt, Record, Refusal, Settlement, Standing};
 
@@ -43,7 +43,7 @@ impl Bench {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::open(self.directory.path()).unwrap()
+        Ledger::open(&self.directory.path().into()).unwrap()
     }
 
     async fn tell(&self, transaction: &str, message: &str, mark: &str) -> Receipt {
@@ -168,7 +168,7 @@ async fn expectations_are_bounded_and_can_be_withdrawn() {
 #[tokio::test]
 async fn who_waits_is_told_of_what_comes_and_of_what_had_come() {
     let bench = Bench::new();
-    let path = bench.directory.path().to_owned();
+    let path = bench.directory.path().into();
     let room = WaitingRoom::new(path, bench.inbox.arrivals(), 2);
     let serving = tokio::spawn(Arc::clone(&room).serve());
     let now = bench.clock.now();

@@ -16,7 +16,7 @@ impl Ledger {
     ) -> Result<ErasureView, reader::Error> {
         let erasure = self.reader.erasure(transaction_id)?;
         if !erasure.is_empty() {
-            request_erasure(&self.directory, transaction_id, by.audit("erase", ""))?;
+            request_erasure(&self.place, transaction_id, by.audit("erase", ""))?;
         }
         Ok(view(transaction_id, &erasure))
     }

@@ -30,7 +30,7 @@ impl Ledger {
     /// Withdraws an expectation; returns whether there was one. A process that has the inbox is to
     /// be told at once, or takes note of it when the expectation is due.
     pub(crate) fn withdraw(&self, id: Uuid, by: By<'_>) -> Result<bool, reader::Error> {
-        withdraw(&self.directory, id, &by.audit("withdraw", id.to_string()))
+        withdraw(&self.place, id, &by.audit("withdraw", id.to_string()))
     }
 }
 

@@ -6,14 +6,13 @@
 //! - What writes does not give way, nor what somebody waits for who holds a callback up: who holds
 //!   the inbox's write lock and does not run stops the ACKs.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::Ledger;
-use crate::inbox::reader;
+use crate::inbox::reader::{self, place::Place};
 use crate::priority;
 
 /// So many looks at a time, and so many of what does not give way: more would only wait for the
@@ -26,7 +25,7 @@ type Job = Box<dyn FnOnce(&mut Option<Ledger>) + Send>;
 /// Opens ledgers when they are needed and keeps them.
 #[derive(Debug)]
 pub(crate) struct Ledgers {
-    directory: PathBuf,
+    place: Place,
     /// Threads that give way and have nothing to do; each ends when its sender is dropped.
     threads: Mutex<Vec<Sender<Job>>>,
     looks: Arc<Semaphore>,
@@ -35,10 +34,10 @@ pub(crate) struct Ledgers {
 }
 
 impl Ledgers {
-    /// Makes ledgers of the inbox in `directory`; none is opened yet.
-    pub(crate) fn new(directory: PathBuf) -> Arc<Self> {
+    /// Makes ledgers of an inbox; none is opened yet.
+    pub(crate) fn new(place: Place) -> Arc<Self> {
         Arc::new(Self {
-            directory,
+            place,
             threads: Mutex::default(),
             looks: Arc::new(Semaphore::new(AT_A_TIME)),
             idle: Mutex::default(),
@@ -94,16 +93,16 @@ impl Ledgers {
         acted.await.expect("it does not panic and is not aborted")
     }
 
-    /// Uses the ledger that is kept, or a new one; after an error the next use begins with a new
-    /// connection.
+    /// Uses the ledger that is kept, or a new one; after an error, or when its connection was lost,
+    /// the next use begins with a new connection.
     fn use_one<T>(
         &self,
         kept: &mut Option<Ledger>,
         act: impl FnOnce(&Ledger) -> Result<T, reader::Error>,
     ) -> Result<T, reader::Error> {
-        let ledger = match kept.take() {
+        let ledger = match kept.take().filter(|ledger| !ledger.is_lost()) {
             Some(ledger) => ledger,
-            None => Ledger::open(&self.directory)?,
+            None => Ledger::open(&self.place)?,
         };
         let done = act(&ledger)?;
         *kept = Some(ledger);
@@ -155,7 +154,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let options = Options { min_free_bytes: 0, ..Options::new(directory.path()) };
         let _inbox = SqliteInbox::open(options, ManualClock::new()).unwrap();
-        let ledgers = Ledgers::new(directory.path().to_owned());
+        let ledgers = Ledgers::new(directory.path().into());
         let begun = Arc::<AtomicUsize>::default();
         let mut ends = Vec::new();
         for _ in 0..AT_A_TIME {

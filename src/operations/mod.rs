@@ -1,16 +1,21 @@
 //! What operators see and do, whoever asks: the API, the console and the commands.
 //!
 //! # Constraints
-//! - Everything here blocks: it reads the disk. Servers call it off their own threads.
+//! - Everything here blocks: it reads the disk, or asks a database. Servers call it off their own
+//!   threads.
 //! - Reading never waits for the writer nor stops it. A look that a filter makes long has a time
 //!   budget; what it has not reached it says, so that the next look goes on there.
 //! - A change is a row that the running receiver takes up, or the next one that starts; each is
 //!   written together with its line in the audit.
 //! - What tells of a person is shown only to who may see bodies ([`Sight`]).
 
+#[cfg(test)]
+mod bench;
 pub(crate) mod changes;
 #[cfg(test)]
 mod corpus_tests;
+#[cfg(all(test, feature = "postgres"))]
+mod database_tests;
 #[cfg(test)]
 mod engine_tests;
 pub(crate) mod erase;
@@ -29,12 +34,12 @@ mod tests;
 pub(crate) mod views;
 pub(crate) mod waiting;
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use crate::inbox::reader::handlers::KnownHandler;
+use crate::inbox::reader::place::Place;
 use crate::inbox::reader::{self, Reader, Totals};
 
 use self::views::{HandlerView, StatusView};
@@ -70,17 +75,21 @@ pub(crate) const PAGE_LIMIT: usize = 500;
 #[derive(Debug)]
 pub(crate) struct Ledger {
     reader: Reader,
-    directory: PathBuf,
+    place: Place,
 }
 
 impl Ledger {
-    /// Opens the inbox in `directory`, beside the process that has it or without one.
+    /// Opens an inbox, beside the processes that have it or without one.
     ///
     /// # Errors
     /// There is no inbox, or it cannot be opened.
-    pub(crate) fn open(directory: &Path) -> Result<Self, reader::Error> {
-        let reader = Reader::open(directory)?;
-        Ok(Self { reader, directory: directory.to_owned() })
+    pub(crate) fn open(place: &Place) -> Result<Self, reader::Error> {
+        Ok(Self { reader: Reader::open(place)?, place: place.clone() })
+    }
+
+    /// Returns whether its connection was lost, so that another ledger has to be opened.
+    fn is_lost(&self) -> bool {
+        self.reader.is_lost()
     }
 
     /// Returns how the receiver is.

@@ -4,7 +4,6 @@
 //! then looks whether it came already, so that nothing is missed in between.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use crate::beckn::action::Action;
 use crate::inbox::expectations::LOOK_BACK;
-use crate::inbox::reader::{self, Reader, arrivals::Arrived};
+use crate::inbox::reader::{self, Reader, arrivals::Arrived, place::Place};
 
 /// How many rows are read at a time.
 const PAGE: usize = 4_096;
@@ -51,7 +50,7 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 /// Who waits.
 #[derive(Debug)]
 pub(crate) struct WaitingRoom {
-    directory: PathBuf,
+    inbox: Place,
     arrivals: watch::Receiver<i64>,
     limit: usize,
     state: Mutex<State>,
@@ -77,14 +76,14 @@ struct Waiter {
     found: oneshot::Sender<i64>,
 }
 
-/// A place in the room; dropping it leaves.
-struct Place<'a> {
+/// A seat in the room; dropping it leaves.
+struct Seat<'a> {
     room: &'a WaitingRoom,
     message_id: &'a str,
     number: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let mut state = self.room.lock();
         state.count -= 1;
@@ -98,14 +97,10 @@ impl Drop for Place<'_> {
 }
 
 impl WaitingRoom {
-    /// Opens the room of the inbox in `directory` for at most `limit` who wait.
-    pub(crate) fn new(
-        directory: PathBuf,
-        arrivals: watch::Receiver<i64>,
-        limit: usize,
-    ) -> Arc<Self> {
+    /// Opens the room of an inbox for at most `limit` who wait.
+    pub(crate) fn new(inbox: Place, arrivals: watch::Receiver<i64>, limit: usize) -> Arc<Self> {
         Arc::new(Self {
-            directory,
+            inbox,
             arrivals,
             limit,
             state: Mutex::default(),
@@ -140,7 +135,7 @@ impl WaitingRoom {
         let until = began + timeout;
         let (found, mut came) = oneshot::channel();
         let number = self.enter(&wanted, found)?;
-        let _place = Place { room: self, message_id: &wanted.message_id, number };
+        let _seat = Seat { room: self, message_id: &wanted.message_id, number };
         self.somebody.notify_one();
         let (room, asked) = (Arc::clone(self), wanted.clone());
         let look = async {
@@ -250,7 +245,8 @@ impl WaitingRoom {
     ) -> Result<T, reader::Error> {
         // One for the task, as a rule: a look that finds it taken opens its own.
         let kept = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let reader = kept.map_or_else(|| Reader::open(&self.directory), Ok)?;
+        let kept = kept.filter(|reader| !reader.is_lost());
+        let reader = kept.map_or_else(|| Reader::open(&self.inbox), Ok)?;
         let seen = read(&reader)?;
         *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(reader);
         Ok(seen)

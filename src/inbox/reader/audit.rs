@@ -1,8 +1,8 @@
 //! What operators changed: who, what, when.
 
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
 
+use super::client::{Client, DbError};
 use super::{Error, Reader};
 use crate::inbox::stored::time;
 
@@ -46,37 +46,34 @@ pub(crate) struct Entry {
 }
 
 /// Notes a change, within the caller's transaction.
-pub(super) fn note(connection: &Connection, audit: &Audit) -> rusqlite::Result<()> {
+pub(super) fn note(client: &Client, audit: &Audit) -> Result<(), DbError> {
     let Audit { at, who, what, target } = audit;
-    connection.execute(
-        "INSERT INTO audit (at, who, what, target) VALUES (?1, ?2, ?3, ?4)",
-        (at.timestamp_micros(), who, what, target),
+    let seq: i64 = client.query_one(
+        "INSERT INTO audit (at, who, what, target) VALUES (?1, ?2, ?3, ?4) RETURNING seq",
+        &[at.timestamp_micros().into(), who.into(), (*what).into(), target.into()],
+        |row| row.get(0),
     )?;
-    let oldest = connection.last_insert_rowid() - KEPT;
-    connection.execute("DELETE FROM audit WHERE seq <= ?1", [oldest])?;
+    client.execute("DELETE FROM audit WHERE seq <= ?1", &[(seq - KEPT).into()])?;
     Ok(())
 }
 
 impl Reader {
     /// Returns at most `limit` changes before the place `before`, the newest first.
     pub(crate) fn audits(&self, before: Option<i64>, limit: usize) -> Result<Vec<Entry>, Error> {
-        let read = || {
-            self.connection
-                .prepare_cached(
-                    "SELECT seq, at, who, what, target FROM audit WHERE seq < ?1
-                     ORDER BY seq DESC LIMIT ?2",
-                )?
-                .query_map((before.unwrap_or(i64::MAX), limit), |row| {
-                    Ok(Entry {
-                        seq: row.get(0)?,
-                        at: time(row.get(1)?),
-                        who: row.get(2)?,
-                        what: row.get(3)?,
-                        target: row.get(4)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(Error::Read)
+        let read = self.client.query(
+            "SELECT seq, at, who, what, target FROM audit WHERE seq < ?1
+             ORDER BY seq DESC LIMIT ?2",
+            &[before.unwrap_or(i64::MAX).into(), limit.into()],
+            |row| {
+                Ok(Entry {
+                    seq: row.get(0)?,
+                    at: time(row.get(1)?),
+                    who: row.get(2)?,
+                    what: row.get(3)?,
+                    target: row.get(4)?,
+                })
+            },
+        );
+        read.map_err(Error::Read)
     }
 }

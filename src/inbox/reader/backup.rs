@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
-use super::existing;
+use super::place::existing;
 use crate::inbox::sqlite::open_error::OpenError;
 use crate::inbox::sqlite::{lock, schema};
 
@@ -230,7 +230,8 @@ mod tests {
         restore(&copy, &again, clock.now()).unwrap();
         assert!(matches!(restore(&copy, &again, clock.now()), Err(Error::Exists { .. })));
         let inbox = SqliteInbox::open(options(&again), Arc::<ManualClock>::clone(&clock)).unwrap();
-        let kept = Reader::open(&again).unwrap().count(&Filter::default()).unwrap();
+        let kept =
+            Reader::open(&again.as_path().into()).unwrap().count(&Filter::default()).unwrap();
         assert!((before as u64..=after as u64).contains(&kept), "{before} {kept} {after}");
         append(&inbox, 1_000_000).await;
         inbox.close().await;

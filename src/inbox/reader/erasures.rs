@@ -2,15 +2,19 @@
 //! that opens it.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
 use super::audit::{self, Audit};
-use super::{Error, Reader, existing};
-use crate::inbox::sqlite::refusals::{OF_TRANSACTION, in_quotes};
-use crate::inbox::sqlite::schema;
+use super::client::{Client, DbError};
+use super::place::Place;
+use super::{Error, Reader};
+use crate::inbox::refused::in_quotes;
+
+/// What of a refusal says that it is of a transaction, as an erasure finds it; bound are the id and
+/// what [`in_quotes`] returns, in bytes.
+const OF_TRANSACTION: &str = "(transaction_id = ?1 OR (transaction_id IS NULL
+     AND (instr(body, ?2) > 0 OR instr(body, ?3) > 0)))";
 
 /// What an erasure will empty.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,53 +39,52 @@ impl Erasure {
 impl Reader {
     /// Counts what an erasure of a transaction would empty.
     pub(crate) fn erasure(&self, transaction_id: &str) -> Result<Erasure, Error> {
-        let read = || {
-            let (events, pending) = self.connection.query_row(
-                "SELECT count(*), count(*) FILTER (WHERE coalesce(d.state, e.standing) = 0)
-                 FROM event e LEFT JOIN delivery d USING (seq) WHERE e.transaction_id = ?1",
-                [transaction_id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-            let [raw, escaped] = in_quotes(transaction_id);
-            let refusals = self.connection.query_row(
-                &format!("SELECT count(*) FROM refusal WHERE {OF_TRANSACTION}"),
-                (transaction_id, raw, escaped),
-                |row| row.get(0),
-            )?;
-            let expected = self
-                .connection
-                .prepare("SELECT 1 FROM expectation WHERE transaction_id = ?1")?
-                .exists([transaction_id])?;
-            Ok(Erasure { events, pending, refusals, expected })
-        };
-        read().map_err(Error::Read)
+        self.read_erasure(transaction_id).map_err(Error::Read)
+    }
+
+    fn read_erasure(&self, transaction_id: &str) -> Result<Erasure, DbError> {
+        let (client, id) = (&self.client, &[transaction_id.into()]);
+        let events = format!(
+            "SELECT count(*), count(*) FILTER (WHERE coalesce(d.state, e.standing) = 0)
+             FROM event e LEFT JOIN delivery d USING (seq) WHERE {}",
+            client.is("e.transaction_id", "?1")
+        );
+        let (events, pending) =
+            client.query_one(&events, id, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let [raw, escaped] = in_quotes(transaction_id);
+        let of_it = [transaction_id.into(), raw.as_bytes().into(), escaped.as_bytes().into()];
+        let refusals = format!("SELECT count(*) FROM refusal WHERE {OF_TRANSACTION}");
+        let refusals = client.query_one(&refusals, &of_it, |row| row.get(0))?;
+        let expected = format!(
+            "SELECT 1 FROM expectation WHERE {} LIMIT 1",
+            client.is("transaction_id", "?1")
+        );
+        let expected = client.exists(&expected, id)?;
+        Ok(Erasure { events, pending, refusals, expected })
     }
 }
 
 /// Asks for a transaction to be erased; durable when it returns. The audit gets a fingerprint of
 /// its id, under the inbox's secret.
 pub(crate) fn request_erasure(
-    directory: &Path,
+    place: &Place,
     transaction_id: &str,
     audit: Audit,
 ) -> Result<(), Error> {
-    let connection = schema::open_requester(&existing(directory)?).map_err(Error::Open)?;
-    write(&connection, transaction_id, audit).map_err(Error::Request)
+    let client = place.requester()?;
+    client.change(|| write(&client, transaction_id, audit)).map_err(Error::Request)
 }
 
-fn write(connection: &Connection, transaction_id: &str, audit: Audit) -> rusqlite::Result<()> {
-    // At once: a transaction that begins by reading is not let write when another one has.
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let secret = schema::secret(&transaction)?;
-    let digest = Sha256::new().chain_update(secret).chain_update(transaction_id).finalize();
+fn write(client: &Client, transaction_id: &str, audit: Audit) -> Result<(), DbError> {
+    let digest = Sha256::new().chain_update(client.secret()?).chain_update(transaction_id);
     let mut target = "transaction ".to_owned();
-    for byte in digest.iter().take(8) {
+    for byte in digest.finalize().iter().take(8) {
         write!(target, "{byte:02x}").expect("a text can be written to");
     }
-    transaction.execute(
-        "INSERT OR IGNORE INTO erase_request (transaction_id, requested_at) VALUES (?1, ?2)",
-        (transaction_id, audit.at.timestamp_micros()),
+    client.execute(
+        "INSERT INTO erase_request (transaction_id, requested_at) VALUES (?1, ?2)
+         ON CONFLICT DO NOTHING",
+        &[transaction_id.into(), audit.at.timestamp_micros().into()],
     )?;
-    audit::note(&transaction, &Audit { target, ..audit })?;
-    transaction.commit()
+    audit::note(client, &Audit { target, ..audit })
 }

@@ -1,15 +1,13 @@
 //! The expectations of an inbox: what the buyer app waits for, and what became of it.
 
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::audit::{self, Audit};
-use super::{Error, Reader, existing};
+use super::client::{DbError, Row, Value};
+use super::place::Place;
+use super::{Error, Reader};
 use crate::event::EventId;
-use crate::inbox::sqlite::schema;
 use crate::inbox::stored::time;
 
 /// What became of an expectation.
@@ -96,20 +94,20 @@ impl Reader {
         let condition = status.map_or("TRUE", Status::condition);
         let rest = format!("WHERE x.seq < ?1 AND {condition} ORDER BY x.seq DESC LIMIT ?2");
         let before = before.unwrap_or(i64::MAX);
-        self.select(&rest, &[&before, &i64::try_from(limit).unwrap_or(i64::MAX)])
+        self.select(&rest, &[before.into(), limit.into()])
     }
 
     /// Returns the expectation with this id.
     pub(crate) fn expectation(&self, id: Uuid) -> Result<Option<KeptExpectation>, Error> {
-        let found = self.select("WHERE x.id = ?1", &[id.as_bytes()])?;
+        let found = self.select("WHERE x.id = ?1", &[id.as_bytes()[..].into()])?;
         Ok(found.into_iter().next())
     }
 
     /// Returns the expectation that the event at this place met, or whose silence it tells.
     pub(crate) fn expectation_of(&self, seq: i64) -> Result<Option<KeptExpectation>, Error> {
-        let found = self.select("WHERE x.met_seq = ?1 LIMIT 1", &[&seq])?;
+        let found = self.select("WHERE x.met_seq = ?1 LIMIT 1", &[seq.into()])?;
         let found = if found.is_empty() {
-            self.select("WHERE x.silent_seq = ?1 LIMIT 1", &[&seq])?
+            self.select("WHERE x.silent_seq = ?1 LIMIT 1", &[seq.into()])?
         } else {
             found
         };
@@ -121,25 +119,19 @@ impl Reader {
         &self,
         transaction_id: &str,
     ) -> Result<Vec<KeptExpectation>, Error> {
-        let rest =
-            format!("WHERE x.transaction_id = ?1 ORDER BY x.seq DESC LIMIT {OF_A_TRANSACTION}");
-        let mut found = self.select(&rest, &[&transaction_id])?;
+        let of_it = self.client.is("x.transaction_id", "?1");
+        let rest = format!("WHERE {of_it} ORDER BY x.seq DESC LIMIT {OF_A_TRANSACTION}");
+        let mut found = self.select(&rest, &[transaction_id.into()])?;
         found.reverse();
         Ok(found)
     }
 
-    fn select(&self, rest: &str, bound: &[&dyn ToSql]) -> Result<Vec<KeptExpectation>, Error> {
-        let read = || {
-            self.connection
-                .prepare_cached(&format!("{SELECT} {rest}"))?
-                .query_map(bound, read)?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(Error::Read)
+    fn select(&self, rest: &str, bound: &[Value<'_>]) -> Result<Vec<KeptExpectation>, Error> {
+        self.client.query(&format!("{SELECT} {rest}"), bound, read).map_err(Error::Read)
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<KeptExpectation> {
+fn read(row: &Row<'_>) -> Result<KeptExpectation, DbError> {
     Ok(KeptExpectation {
         seq: row.get(0)?,
         id: Uuid::from_bytes(row.get(1)?),
@@ -156,29 +148,22 @@ fn read(row: &Row<'_>) -> rusqlite::Result<KeptExpectation> {
             (false, true) => Status::Silent,
             (true, true) => Status::Late,
         },
-        met_at: row.get::<_, Option<i64>>(11)?.map(time),
-        event: row.get::<_, Option<[u8; 16]>>(12)?.map(Uuid::from_bytes).map(EventId::new),
+        met_at: row.get::<Option<i64>>(11)?.map(time),
+        event: row.get::<Option<[u8; 16]>>(12)?.map(Uuid::from_bytes).map(EventId::new),
     })
 }
 
 /// Withdraws an expectation that nothing has met; returns whether there was one. The process that
 /// has the inbox tells of no silence of it.
-pub(crate) fn withdraw(directory: &Path, id: Uuid, audit: &Audit) -> Result<bool, Error> {
-    let connection = schema::open_requester(&existing(directory)?).map_err(Error::Open)?;
-    delete(&connection, id, audit).map_err(Error::Request)
-}
-
-fn delete(connection: &Connection, id: Uuid, audit: &Audit) -> rusqlite::Result<bool> {
-    // At once: a transaction that begins by reading is not let write when another one has.
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let there = transaction
-        .query_row("SELECT 1 FROM expectation WHERE id = ?1", [id.as_bytes()], |_| Ok(()))
-        .optional()?;
-    if there.is_none() {
-        return Ok(false);
-    }
-    transaction.execute("DELETE FROM expectation WHERE id = ?1", [id.as_bytes()])?;
-    audit::note(&transaction, audit)?;
-    transaction.commit()?;
-    Ok(true)
+pub(crate) fn withdraw(place: &Place, id: Uuid, audit: &Audit) -> Result<bool, Error> {
+    let client = place.requester()?;
+    let delete = || {
+        let of_it = [id.as_bytes()[..].into()];
+        if client.execute("DELETE FROM expectation WHERE id = ?1", &of_it)? == 0 {
+            return Ok(false);
+        }
+        audit::note(&client, audit)?;
+        Ok(true)
+    };
+    client.change(delete).map_err(Error::Request)
 }

@@ -1,12 +1,10 @@
 //! The handlers of an inbox, and the wish of an operator that one of them gets nothing for now.
 
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
 
 use super::audit::{self, Audit};
-use super::{Error, Reader, existing};
-use crate::inbox::sqlite::schema;
+use super::place::Place;
+use super::{Error, Reader};
 use crate::inbox::stored::time;
 
 /// A handler that the last start named, or that is still paused.
@@ -21,16 +19,12 @@ pub(crate) struct KnownHandler {
 impl Reader {
     /// Returns the handlers, by name.
     pub(crate) fn handlers(&self) -> Result<Vec<KnownHandler>, Error> {
-        let read = || {
-            self.connection
-                .prepare("SELECT name, paused_at FROM handler ORDER BY name")?
-                .query_map([], |row| {
-                    let paused_at: Option<i64> = row.get(1)?;
-                    Ok(KnownHandler { name: row.get(0)?, paused_at: paused_at.map(time) })
-                })?
-                .collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(Error::Read)
+        let handlers = "SELECT name, paused_at FROM handler ORDER BY name";
+        let read = self.client.query(handlers, &[], |row| {
+            let paused_at: Option<i64> = row.get(1)?;
+            Ok(KnownHandler { name: row.get(0)?, paused_at: paused_at.map(time) })
+        });
+        read.map_err(Error::Read)
     }
 }
 
@@ -38,24 +32,22 @@ impl Reader {
 /// `names` has to be one of [`Reader::handlers`]. The process that has the inbox takes it up at its
 /// next look; without one, the next that opens it does.
 pub(crate) fn set_paused(
-    directory: &Path,
+    place: &Place,
     names: &[String],
     paused: bool,
     audit: &Audit,
 ) -> Result<(), Error> {
-    let connection = schema::open_requester(&existing(directory)?).map_err(Error::Open)?;
+    let client = place.requester()?;
     let write = || {
-        let transaction = connection.unchecked_transaction()?;
         let paused_at = paused.then(|| audit.at.timestamp_micros());
         for name in names {
-            transaction.execute(
-                "UPDATE handler SET paused_at = CASE WHEN ?2 IS NULL THEN NULL
+            client.execute(
+                "UPDATE handler SET paused_at = CASE WHEN CAST(?2 AS bigint) IS NULL THEN NULL
                  ELSE coalesce(paused_at, ?2) END WHERE name = ?1",
-                (name, paused_at),
+                &[name.into(), paused_at.into()],
             )?;
         }
-        audit::note(&transaction, audit)?;
-        transaction.commit()
+        audit::note(&client, audit)
     };
-    write().map_err(Error::Request)
+    client.change(write).map_err(Error::Request)
 }

@@ -7,32 +7,36 @@ pub(crate) mod arrivals;
 pub(crate) mod audit;
 #[cfg(any(feature = "cli", test))]
 pub(crate) mod backup;
+mod client;
+mod counts;
 #[cfg(feature = "cli")]
 pub(crate) mod disk;
 pub(crate) mod erasures;
 pub(crate) mod expectations;
 pub(crate) mod handlers;
+pub(crate) mod place;
 pub(crate) mod refusals;
 pub(crate) mod replays;
+mod rows;
 pub(crate) mod selection;
 pub(crate) mod sellers;
 pub(crate) mod whole;
 
-use std::cmp::Ordering;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, Row};
-use uuid::Uuid;
 
+use self::client::{Client, DbError};
+use self::place::Place;
+use self::rows::{detail_at, place_of, summaries};
 use self::selection::{Bounds, Filter, Order};
-use crate::event::{EventId, Flag, Flags};
-use crate::inbox::outcome::State;
+use crate::event::{EventId, Flags};
+#[cfg(feature = "postgres")]
+use crate::inbox::postgres::{connect::EngineError, schema::SchemaError};
 use crate::inbox::sqlite::open_error::OpenError;
-use crate::inbox::sqlite::schema::{self, Meta};
-use crate::inbox::stored::{time, warnings_from_rest};
+use crate::inbox::stored::time;
 use crate::words::Violation;
 
 /// Why an inbox could not be read.
@@ -55,12 +59,49 @@ pub(crate) enum Error {
     /// It could not be opened.
     #[error("the inbox cannot be opened")]
     Open(#[source] OpenError),
+    /// There is none in the database.
+    #[cfg(feature = "postgres")]
+    #[error("there is no inbox in {place}: the first start makes it")]
+    NoTables {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// There is no way to the database.
+    #[cfg(feature = "postgres")]
+    #[error("the inbox's database at {place} cannot be reached")]
+    Unreached {
+        /// Where it is.
+        place: String,
+        /// Why.
+        source: EngineError,
+    },
+    /// What is in the database is of another version.
+    #[cfg(feature = "postgres")]
+    #[error("the inbox in the database cannot be used")]
+    Tables(#[source] SchemaError),
     /// It could not be read.
     #[error("the inbox cannot be read")]
-    Read(#[source] rusqlite::Error),
+    Read(#[source] DbError),
     /// The request could not be written.
     #[error("the request cannot be written to the inbox")]
-    Request(#[source] rusqlite::Error),
+    Request(#[source] DbError),
+}
+
+impl Error {
+    /// Returns whether there is no inbox yet.
+    #[cfg(feature = "cli")]
+    pub(crate) const fn is_missing(&self) -> bool {
+        match self {
+            Error::Missing { .. } => true,
+            #[cfg(feature = "postgres")]
+            Error::NoTables { .. } => true,
+            #[cfg(feature = "postgres")]
+            Error::Unreached { .. } | Error::Tables(_) => false,
+            Error::Unreachable { .. } | Error::Open(_) | Error::Read(_) | Error::Request(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// How far an event is, as commands say it.
@@ -184,51 +225,45 @@ pub(crate) struct Totals {
     pub(crate) refused: u64,
 }
 
-/// Where the parts of `PROGRESS` come from.
-const FROM: &str = "FROM event e LEFT JOIN delivery d USING (seq)
-     LEFT JOIN repetition p USING (seq)";
-
-/// The place of an event's progress in [`Progress::ALL`].
-const PROGRESS: &str = "CASE WHEN d.state IS NOT NULL THEN d.state
-     WHEN e.standing = 1 THEN 3 ELSE 0 END";
-
-const COLUMNS: &str = "e.id, e.seq, e.action, e.seller, e.transaction_id, e.message_id,
-     e.order_id, e.state, e.received_at, e.flags | coalesce(d.flags, 0), d.replay, d.attempts, d.first_attempt_at,
-     d.next_at, d.settled_at, d.error, coalesce(json_array_length(e.warnings), 0), e.verified,
-     e.domain, e.bap_id, coalesce(p.times, 0), p.last_at";
-
-/// How many columns [`COLUMNS`] and [`PROGRESS`] are together.
-const SUMMARY_COLUMNS: usize = 23;
-
 /// An inbox, open for reading.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    connection: Connection,
+    client: Client,
 }
 
 impl Reader {
-    /// Opens the inbox in `directory`.
-    pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
-        let file = existing(directory)?;
-        let connection = schema::open_reader(&file).map_err(Error::Open)?;
-        Ok(Self { connection })
+    /// Opens an inbox.
+    pub(crate) fn open(place: &Place) -> Result<Self, Error> {
+        Ok(Self { client: place.reader()? })
+    }
+
+    /// Returns whether its connection is of no use any more, so that another has to be opened.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.client.is_lost()
+    }
+
+    /// Writes where only reading is meant to be; returns how many rows it has changed.
+    #[cfg(all(test, feature = "postgres"))]
+    pub(crate) fn try_to_write(&self, sql: &str) -> Result<u64, DbError> {
+        self.client.execute(sql, &[])
     }
 
     /// Returns at most `limit` events that match, newest first.
     #[cfg(test)]
     pub(crate) fn events(&self, filter: &Filter, limit: usize) -> Result<Vec<Summary>, Error> {
-        let read = || {
-            let snapshot = self.connection.unchecked_transaction()?;
-            let seqs = selection::seqs(&snapshot, filter, Order::NewestFirst, limit)?;
-            summaries(&snapshot, seqs)
+        let bounds = Bounds {
+            order: Order::NewestFirst,
+            after: None,
+            limit,
+            deadline: std::time::Instant::now() + std::time::Duration::from_mins(1),
         };
-        read().map_err(Error::Read)
+        Ok(self.page(filter, bounds)?.0)
     }
 
     /// Counts the events that match.
     pub(crate) fn count(&self, filter: &Filter) -> Result<u64, Error> {
         let mut count = 0;
-        let counted = selection::walk(&self.connection, filter, Order::NewestFirst, |_| {
+        let counted = selection::walk(&self.client, filter, Order::NewestFirst, |_| {
             count += 1;
             ControlFlow::Continue(())
         });
@@ -238,8 +273,12 @@ impl Reader {
     /// Returns the places in the log of the events that match, oldest first: 8 bytes each, where a
     /// list takes several hundred.
     pub(crate) fn seqs(&self, filter: &Filter) -> Result<Vec<i64>, Error> {
-        let seqs = selection::seqs(&self.connection, filter, Order::OldestFirst, usize::MAX);
-        seqs.map_err(Error::Read)
+        let mut seqs = Vec::new();
+        let walked = selection::walk(&self.client, filter, Order::OldestFirst, |seq| {
+            seqs.push(seq);
+            ControlFlow::Continue(())
+        });
+        walked.map(|()| seqs).map_err(Error::Read)
     }
 
     /// Returns at most `limit` dead letters, newest first.
@@ -256,11 +295,10 @@ impl Reader {
         bounds: Bounds,
     ) -> Result<(Vec<Summary>, Option<i64>), Error> {
         let read = || {
-            let snapshot = self.connection.unchecked_transaction()?;
-            let page = selection::page(&snapshot, filter, bounds)?;
-            Ok((summaries(&snapshot, page.seqs)?, page.goes_on))
+            let page = selection::page(&self.client, filter, bounds)?;
+            Ok((summaries(&self.client, &page.seqs)?, page.goes_on))
         };
-        read().map_err(Error::Read)
+        self.client.snapshot(read).map_err(Error::Read)
     }
 
     /// Returns the places of a page of the events that match.
@@ -269,227 +307,50 @@ impl Reader {
         filter: &Filter,
         bounds: Bounds,
     ) -> Result<(Vec<i64>, Option<i64>), Error> {
-        let page = selection::page(&self.connection, filter, bounds).map_err(Error::Read)?;
+        let page = selection::page(&self.client, filter, bounds).map_err(Error::Read)?;
         Ok((page.seqs, page.goes_on))
     }
 
     /// Returns the event with this id.
     pub(crate) fn event(&self, id: EventId) -> Result<Option<Detail>, Error> {
         let read = || {
-            let snapshot = self.connection.unchecked_transaction()?;
-            let Some(seq) = place_of(&snapshot, id)? else { return Ok(None) };
-            detail_at(&snapshot, seq)
+            let Some(seq) = place_of(&self.client, id)? else { return Ok(None) };
+            detail_at(&self.client, seq)
         };
-        read().map_err(Error::Read)
+        self.client.snapshot(read).map_err(Error::Read)
     }
 
     /// Returns the event at this place of the log.
     pub(crate) fn event_at(&self, seq: i64) -> Result<Option<Detail>, Error> {
-        detail_at(&self.connection, seq).map_err(Error::Read)
+        detail_at(&self.client, seq).map_err(Error::Read)
     }
 
     /// Returns the attempts of an event that failed, the oldest first.
     pub(crate) fn failed_attempts(&self, seq: i64) -> Result<Vec<FailedAttempt>, Error> {
-        let read = || {
-            self.connection
-                .prepare_cached(
-                    "SELECT replay, attempt, ended_at, error FROM attempt WHERE seq = ?1
-                     ORDER BY replay, attempt",
-                )?
-                .query_map([seq], |row| {
-                    Ok(FailedAttempt {
-                        replay: row.get(0)?,
-                        attempt: row.get(1)?,
-                        ended_at: time(row.get(2)?),
-                        error: row.get(3)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(Error::Read)
+        let read = self.client.query(
+            "SELECT replay, attempt, ended_at, error FROM attempt WHERE seq = ?1
+             ORDER BY replay, attempt",
+            &[seq.into()],
+            |row| {
+                Ok(FailedAttempt {
+                    replay: row.get(0)?,
+                    attempt: row.get(1)?,
+                    ended_at: time(row.get(2)?),
+                    error: row.get(3)?,
+                })
+            },
+        );
+        read.map_err(Error::Read)
     }
 
     /// Returns the place of the event with this id.
     pub(crate) fn place(&self, id: EventId) -> Result<Option<i64>, Error> {
-        place_of(&self.connection, id).map_err(Error::Read)
+        place_of(&self.client, id).map_err(Error::Read)
     }
 
     /// Returns the place of the newest event, 0 without one.
     pub(crate) fn last_seq(&self) -> Result<i64, Error> {
-        self.connection
-            .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))
-            .map_err(Error::Read)
+        let newest = "SELECT coalesce(max(seq), 0) FROM event";
+        self.client.query_one(newest, &[], |row| row.get(0)).map_err(Error::Read)
     }
-
-    /// Returns when the oldest event was accepted whose first round is not settled.
-    pub(crate) fn oldest_pending(&self) -> Result<Option<DateTime<Utc>>, Error> {
-        let read = || {
-            let low_water = schema::meta(&self.connection, Meta::LowWater)?;
-            self.connection
-                .prepare_cached(
-                    "SELECT e.received_at FROM event e LEFT JOIN delivery d USING (seq)
-                     WHERE e.seq >= ?1 AND e.standing = 0 AND coalesce(d.state, 0) = 0
-                     ORDER BY e.seq LIMIT 1",
-                )?
-                .query_row([low_water], |row| row.get(0).map(time))
-                .optional()
-        };
-        read().map_err(Error::Read)
-    }
-
-    /// Counts the events that were given up.
-    pub(crate) fn dead(&self) -> Result<u64, Error> {
-        self.connection
-            .prepare_cached("SELECT count(*) FROM delivery WHERE state = ?1")
-            .and_then(|mut count| count.query_row([State::Dead.number()], |row| row.get(0)))
-            .map_err(Error::Read)
-    }
-
-    /// Counts what there is.
-    pub(crate) fn totals(&self) -> Result<Totals, Error> {
-        let read = || {
-            // One snapshot for all: an event that is settled in between would be counted twice.
-            let snapshot = self.connection.unchecked_transaction()?;
-            let (deliveries, done, dead) = snapshot.query_row(
-                "SELECT count(*), count(*) FILTER (WHERE state = ?1),
-                 count(*) FILTER (WHERE state = ?2) FROM delivery",
-                [State::Done.number(), State::Dead.number()],
-                |row| Ok((row.get::<_, u64>(0)?, row.get(1)?, row.get(2)?)),
-            )?;
-            let (events, rejected) = snapshot.query_row(
-                "SELECT count(*), count(*) FILTER (WHERE standing = 1
-                 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.seq = e.seq)) FROM event e",
-                [],
-                |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)),
-            )?;
-            let refused = snapshot.query_row(
-                "SELECT coalesce(sum(refused), 0) FROM refusal_count",
-                [],
-                |row| row.get(0),
-            )?;
-            // Each row of `delivery` belongs to an event, so the rest needs no join.
-            let untouched = events.saturating_sub(deliveries + rejected);
-            Ok(Totals {
-                pending: deliveries - done - dead + untouched,
-                done,
-                dead,
-                rejected,
-                refused,
-            })
-        };
-        read().map_err(Error::Read)
-    }
-}
-
-fn existing(directory: &Path) -> Result<std::path::PathBuf, Error> {
-    let file = directory.join(schema::FILE);
-    match file.try_exists() {
-        Ok(true) => Ok(file),
-        Ok(false) => Err(Error::Missing { directory: directory.to_owned() }),
-        Err(source) => Err(Error::Unreachable { directory: directory.to_owned(), source }),
-    }
-}
-
-fn summaries(connection: &Connection, seqs: Vec<i64>) -> rusqlite::Result<Vec<Summary>> {
-    // What follows event for event, as it does in a list that leaves nothing out, is read in one.
-    if let (Some(first), Some(last)) = (seqs.first(), seqs.last())
-        && first.abs_diff(*last) + 1 == seqs.len() as u64
-    {
-        let direction = if first <= last { "ASC" } else { "DESC" };
-        return connection
-            .prepare_cached(&format!(
-                "SELECT {COLUMNS}, {PROGRESS} {FROM} WHERE e.seq BETWEEN ?1 AND ?2
-                 ORDER BY e.seq {direction}"
-            ))?
-            .query_map([first.min(last), first.max(last)], summary)?
-            .collect();
-    }
-    let mut one = connection
-        .prepare_cached(&format!("SELECT {COLUMNS}, {PROGRESS} {FROM} WHERE e.seq = ?1"))?;
-    seqs.into_iter().map(|seq| one.query_row([seq], summary)).collect()
-}
-
-fn detail_at(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Detail>> {
-    let sql = format!(
-        "SELECT {COLUMNS}, {PROGRESS}, e.warnings, b.body, r.seq IS NOT NULL
-         {FROM} JOIN body b USING (seq) LEFT JOIN replay_request r USING (seq) WHERE e.seq = ?1"
-    );
-    let warnings = SUMMARY_COLUMNS;
-    let detail = |row: &Row<'_>| {
-        let summary = summary(row)?;
-        // What is left of an erased one are zeros.
-        let is_erased = summary.flags.contains(Flag::Erased);
-        let body = if is_erased { Vec::new() } else { row.get(warnings + 1)? };
-        Ok(Detail {
-            summary,
-            warnings: warnings_from_rest(row.get::<_, Option<String>>(warnings)?.as_deref()),
-            body: Bytes::from(body),
-            replay_requested: row.get(warnings + 2)?,
-        })
-    };
-    connection.prepare_cached(&sql)?.query_row([seq], detail).optional()
-}
-
-/// Finds an event by its id without an index on it: ids are given in the order of the log, so the
-/// place is halved in on. Where the clock was set back they are not in order, and all are read.
-fn place_of(connection: &Connection, id: EventId) -> rusqlite::Result<Option<i64>> {
-    let wanted = id.uuid().into_bytes();
-    let mut next = connection
-        .prepare_cached("SELECT seq, id FROM event WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
-    let (mut low, mut high): (i64, i64) = connection.query_row(
-        "SELECT coalesce((SELECT min(seq) FROM event), 1), coalesce((SELECT max(seq) FROM event), 0)",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    while low <= high {
-        let middle = low + (high - low) / 2;
-        let (seq, found): (i64, [u8; 16]) =
-            next.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        match found.cmp(&wanted) {
-            Ordering::Equal => return Ok(Some(seq)),
-            Ordering::Less => low = seq + 1,
-            Ordering::Greater => high = middle - 1,
-        }
-    }
-    connection
-        .prepare_cached("SELECT seq FROM event WHERE id = ?1")?
-        .query_row([wanted], |row| row.get(0))
-        .optional()
-}
-
-fn progress(row: &Row<'_>, column: usize) -> rusqlite::Result<Progress> {
-    let place: usize = row.get(column)?;
-    Progress::ALL
-        .get(place)
-        .copied()
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, place.cast_signed() as i64))
-}
-
-fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
-    let at = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(time));
-    Ok(Summary {
-        id: EventId::new(Uuid::from_bytes(row.get(0)?)),
-        seq: row.get(1)?,
-        action: row.get(2)?,
-        seller: row.get(3)?,
-        transaction_id: row.get(4)?,
-        message_id: row.get(5)?,
-        order_id: row.get(6)?,
-        state: row.get(7)?,
-        received_at: time(row.get(8)?),
-        flags: Flags::from_bits(row.get(9)?),
-        replay: row.get::<_, Option<u32>>(10)?.unwrap_or(0),
-        attempts: row.get::<_, Option<u32>>(11)?.unwrap_or(0),
-        first_attempt_at: at(12)?,
-        next_at: at(13)?,
-        settled_at: at(14)?,
-        error: row.get(15)?,
-        warnings: row.get(16)?,
-        verified: row.get(17)?,
-        domain: row.get(18)?,
-        bap_id: row.get(19)?,
-        duplicates: row.get(20)?,
-        last_duplicate_at: at(21)?,
-        progress: progress(row, SUMMARY_COLUMNS - 1)?,
-    })
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use rusqlite::named_params;
 
 use super::{Error, Reader};
 use crate::inbox::stored::time;
@@ -46,10 +45,9 @@ pub(crate) struct KeptRefusal {
 /// The cause is compared as text: a pattern would have to be escaped.
 const MATCHING: &str = "SELECT at, route, seller, verified, cause, path, message, status, body,
      body_bytes, seq FROM refusal
-     WHERE seq < :before AND (:seller IS NULL OR seller IN (:seller, 'unverified:' || :seller))
-     AND (:cause IS NULL OR cause = :cause
-         OR substr(cause, 1, length(:cause) + 1) = :cause || '.')
-     ORDER BY seq DESC LIMIT :limit";
+     WHERE seq < ?1 AND (CAST(?2 AS text) IS NULL OR seller IN (?2, 'unverified:' || ?2))
+     AND (CAST(?3 AS text) IS NULL OR cause = ?3 OR substr(cause, 1, length(?3) + 1) = ?3 || '.')
+     ORDER BY seq DESC LIMIT ?4";
 
 impl Reader {
     /// Returns at most `limit` refusals that match, newest first.
@@ -69,32 +67,24 @@ impl Reader {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<KeptRefusal>, Error> {
-        let read = || {
-            let parameters = named_params! {
-                ":seller": filter.seller,
-                ":cause": filter.cause,
-                ":before": before.unwrap_or(i64::MAX),
-                ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-            };
-            self.connection
-                .prepare(MATCHING)?
-                .query_map(parameters, |row| {
-                    Ok(KeptRefusal {
-                        at: time(row.get(0)?),
-                        route: row.get(1)?,
-                        seller: row.get(2)?,
-                        verified: row.get(3)?,
-                        cause: row.get(4)?,
-                        path: row.get(5)?,
-                        message: row.get(6)?,
-                        status: row.get(7)?,
-                        body: Bytes::from(row.get::<_, Vec<u8>>(8)?),
-                        body_bytes: row.get(9)?,
-                        seq: row.get(10)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(Error::Read)
+        let (seller, cause) = (filter.seller.as_deref(), filter.cause.as_deref());
+        let before = before.unwrap_or(i64::MAX);
+        let bound = [before.into(), seller.into(), cause.into(), limit.into()];
+        let read = self.client.query(MATCHING, &bound, |row| {
+            Ok(KeptRefusal {
+                at: time(row.get(0)?),
+                route: row.get(1)?,
+                seller: row.get(2)?,
+                verified: row.get(3)?,
+                cause: row.get(4)?,
+                path: row.get(5)?,
+                message: row.get(6)?,
+                status: row.get(7)?,
+                body: Bytes::from(row.get::<Vec<u8>>(8)?),
+                body_bytes: row.get(9)?,
+                seq: row.get(10)?,
+            })
+        });
+        read.map_err(Error::Read)
     }
 }

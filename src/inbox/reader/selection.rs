@@ -1,17 +1,19 @@
 //! Which events a filter names, found by walking the narrow rows once.
 //!
 //! How far events are lies in rows of their own. A join would look one up for each event; two
-//! cursors that walk in the same order find the same in half of the time, and stop as early.
+//! cursors that walk in the same order find the same in half of the time, and stop as early. A
+//! database walks by itself: it joins, a part of the log at a time, or goes by an index.
 
 use std::fmt;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use rusqlite::types::Value;
 use rusqlite::{Connection, Rows, params_from_iter};
 
 use super::Progress;
+use super::client::{Client, DbError, Value};
+use super::rows::{ENDS, PROGRESS};
 use crate::event::{Flag, Flags};
 use crate::inbox::outcome::State;
 use crate::words::Outside;
@@ -44,47 +46,67 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Returns the conditions on the event's own row, and what is bound in them.
-    fn conditions(&self) -> (String, Vec<Value>) {
-        let mut sql = "TRUE".to_owned();
-        let mut bound: Vec<Value> = Vec::new();
-        // Only what is asked for: a row is looked at a million times.
-        let mut also = |condition: &str, values: Vec<Value>| {
-            sql.push_str(" AND ");
-            sql.push_str(condition);
-            bound.extend(values);
-        };
-        let micros = |at: DateTime<Utc>| at.timestamp_micros().into();
-        if let Some(action) = &self.action {
-            also("action = ?", vec![action.clone().into()]);
+    /// Returns the conditions on the event's own row: only what is asked for, since a row is looked
+    /// at a million times.
+    fn conditions(&self, client: &Client) -> Conditions<'_> {
+        let mut all = Conditions { sql: "TRUE".to_owned(), bound: Vec::new() };
+        let plain =
+            [("action", &self.action), ("order_id", &self.order_id), ("state", &self.state)];
+        for (column, text) in plain {
+            all.also(text.as_ref(), |bound| format!("e.{column} = {bound}"));
+        }
+        let ids = [("transaction_id", &self.transaction_id), ("message_id", &self.message_id)];
+        for (column, text) in ids {
+            all.also(text.as_ref(), |bound| client.is(&format!("e.{column}"), bound));
         }
         if let Some(seller) = &self.seller {
-            let unverified = format!("unverified:{seller}");
-            also("(seller = ? OR seller = ?)", vec![seller.clone().into(), unverified.into()]);
+            let unverified = all.bind(format!("unverified:{seller}"));
+            all.also(Some(seller), |bound| format!("e.seller IN ({bound}, {unverified})"));
         }
-        if let Some(transaction_id) = &self.transaction_id {
-            also("transaction_id = ?", vec![transaction_id.clone().into()]);
+        all.also(self.any_id.as_ref(), |bound| {
+            format!("{bound} IN (e.order_id, e.transaction_id, e.message_id)")
+        });
+        let micros = |at: DateTime<Utc>| at.timestamp_micros();
+        all.also(self.received_since.map(micros), |bound| format!("e.received_at >= {bound}"));
+        all.also(self.received_until.map(micros), |bound| format!("e.received_at < {bound}"));
+        all
+    }
+
+    /// Returns whether it is looked at what became of an event.
+    const fn asks_for_delivery(&self) -> bool {
+        self.progress.is_some() || self.flag.is_some()
+    }
+
+    /// Returns whether a database finds the events by an index.
+    const fn has_index(&self) -> bool {
+        self.transaction_id.is_some() || self.message_id.is_some()
+    }
+}
+
+/// Conditions on rows, joined by `AND`.
+struct Conditions<'a> {
+    sql: String,
+    bound: Vec<Value<'a>>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Adds one on a value, if there is one; `condition` is told its placeholder.
+    fn also(
+        &mut self,
+        value: Option<impl Into<Value<'a>>>,
+        condition: impl FnOnce(&str) -> String,
+    ) {
+        if let Some(value) = value {
+            let bound = self.bind(value);
+            self.sql.push_str(" AND ");
+            self.sql.push_str(&condition(&bound));
         }
-        if let Some(message_id) = &self.message_id {
-            also("message_id = ?", vec![message_id.clone().into()]);
-        }
-        if let Some(order_id) = &self.order_id {
-            also("order_id = ?", vec![order_id.clone().into()]);
-        }
-        if let Some(id) = &self.any_id {
-            let either = "(order_id = ? OR transaction_id = ? OR message_id = ?)";
-            also(either, vec![id.clone().into(), id.clone().into(), id.clone().into()]);
-        }
-        if let Some(state) = &self.state {
-            also("state = ?", vec![state.clone().into()]);
-        }
-        if let Some(since) = self.received_since {
-            also("received_at >= ?", vec![micros(since)]);
-        }
-        if let Some(until) = self.received_until {
-            also("received_at < ?", vec![micros(until)]);
-        }
-        (sql, bound)
+    }
+
+    /// Returns the placeholder of what is bound.
+    fn bind(&mut self, value: impl Into<Value<'a>>) -> String {
+        self.bound.push(value.into());
+        format!("?{}", self.bound.len())
     }
 }
 
@@ -115,7 +137,8 @@ impl fmt::Display for Filter {
     }
 }
 
-/// How many places of the log a look at a page goes through before it asks for the time.
+/// How many places of the log a look at a page goes through before it asks for the time, and how
+/// many a database is asked for at a time.
 const STEP: i64 = 8_192;
 
 /// A part of what a filter names.
@@ -142,40 +165,27 @@ pub(crate) struct Bounds {
 
 /// Returns a page of the places of events that match: a walk over ranges of the log, which ends
 /// when the page is full or its time is over.
-pub(super) fn page(
-    connection: &Connection,
-    filter: &Filter,
-    bounds: Bounds,
-) -> rusqlite::Result<Page> {
+pub(super) fn page(client: &Client, filter: &Filter, bounds: Bounds) -> Result<Page, DbError> {
     let Bounds { order, after, limit, deadline } = bounds;
-    let (oldest, newest): (i64, i64) = connection.query_row(
-        "SELECT coalesce((SELECT min(seq) FROM event), 1), coalesce((SELECT max(seq) FROM event), 0)",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
+    let (oldest, newest) = ends(client)?;
     let mut left = match (order, after) {
         (Order::OldestFirst, after) => oldest.max(after.unwrap_or(0).saturating_add(1))..=newest,
         (Order::NewestFirst, Some(after)) => oldest..=newest.min(after.saturating_sub(1)),
         (Order::NewestFirst, None) => oldest..=newest,
     };
+    let step = step(client, filter, STEP);
     let mut page = Page::default();
     while !left.is_empty() && page.seqs.len() < limit {
         if page.goes_on.is_some() && Instant::now() >= deadline {
             return Ok(page);
         }
-        let (first, last) = (*left.start(), *left.end());
-        let span = match order {
-            Order::OldestFirst => first..=last.min(first.saturating_add(STEP - 1)),
-            Order::NewestFirst => first.max(last.saturating_sub(STEP - 1))..=last,
-        };
-        walk_span(connection, filter, order, &span, |seq| {
+        let places = order.first_of(&mut left, step);
+        page.goes_on = Some(order.last_place(&places));
+        let part = Stretch { order, places, limit: limit - page.seqs.len() };
+        walk_stretch(client, filter, &part, |seq| {
             page.seqs.push(seq);
             if page.seqs.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        (page.goes_on, left) = match order {
-            Order::OldestFirst => (Some(*span.end()), span.end() + 1..=last),
-            Order::NewestFirst => (Some(*span.start()), first..=span.start() - 1),
-        };
     }
     // A page that is full ended inside its last span.
     let ended_early = page.seqs.len() >= limit;
@@ -185,6 +195,23 @@ pub(super) fn page(
         page.goes_on.filter(|_| !left.is_empty())
     };
     Ok(page)
+}
+
+/// Returns the oldest and the newest place.
+fn ends(client: &Client) -> Result<(i64, i64), DbError> {
+    client.query_one(ENDS, &[], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Returns how many places are walked at a time, where a file would be by `of_file`.
+fn step(client: &Client, filter: &Filter, of_file: i64) -> i64 {
+    if client.sqlite().is_some() {
+        of_file
+    } else if filter.has_index() {
+        // It looks at no more than what matches, wherever that is.
+        i64::MAX
+    } else {
+        STEP
+    }
 }
 
 /// In which order of the log a walk goes.
@@ -210,54 +237,123 @@ impl Order {
             Order::NewestFirst => one > other,
         }
     }
-}
 
-/// Returns the places of at most `limit` events that match.
-pub(super) fn seqs(
-    connection: &Connection,
-    filter: &Filter,
-    order: Order,
-    limit: usize,
-) -> rusqlite::Result<Vec<i64>> {
-    let mut seqs = Vec::new();
-    if limit > 0 {
-        walk(connection, filter, order, |seq| {
-            seqs.push(seq);
-            if seqs.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+    /// Takes the first `step` places out of those that are left.
+    fn first_of(self, left: &mut RangeInclusive<i64>, step: i64) -> RangeInclusive<i64> {
+        let (first, last) = (*left.start(), *left.end());
+        let taken = match self {
+            Order::OldestFirst => first..=last.min(first.saturating_add(step - 1)),
+            Order::NewestFirst => first.max(last.saturating_sub(step - 1))..=last,
+        };
+        *left = match self {
+            Order::OldestFirst => taken.end() + 1..=last,
+            Order::NewestFirst => first..=taken.start() - 1,
+        };
+        taken
     }
-    Ok(seqs)
+
+    /// Returns where a walk through these places ends.
+    const fn last_place(self, places: &RangeInclusive<i64>) -> i64 {
+        match self {
+            Order::OldestFirst => *places.end(),
+            Order::NewestFirst => *places.start(),
+        }
+    }
 }
 
 /// Hands the place of each event that matches to `take`, until it has enough.
 pub(super) fn walk(
-    connection: &Connection,
+    client: &Client,
     filter: &Filter,
     order: Order,
-    take: impl FnMut(i64) -> ControlFlow<()>,
-) -> rusqlite::Result<()> {
-    walk_span(connection, filter, order, &(i64::MIN..=i64::MAX), take)
+    mut take: impl FnMut(i64) -> ControlFlow<()>,
+) -> Result<(), DbError> {
+    let (oldest, newest) = ends(client)?;
+    let mut left = oldest..=newest;
+    let step = step(client, filter, i64::MAX);
+    while !left.is_empty() {
+        let places = order.first_of(&mut left, step);
+        walk_stretch(client, filter, &Stretch { order, places, limit: usize::MAX }, &mut take)?;
+    }
+    Ok(())
 }
 
-/// Walks only the places in `span`.
-fn walk_span(
-    connection: &Connection,
-    filter: &Filter,
+/// A part of the log.
+struct Stretch {
+    /// In which order it is walked.
     order: Order,
-    span: &RangeInclusive<i64>,
+    places: RangeInclusive<i64>,
+    /// So many are enough.
+    limit: usize,
+}
+
+fn walk_stretch(
+    client: &Client,
+    filter: &Filter,
+    part: &Stretch,
+    mut take: impl FnMut(i64) -> ControlFlow<()>,
+) -> Result<(), DbError> {
+    let conditions = filter.conditions(client);
+    if let Some(connection) = client.sqlite() {
+        return Ok(walk_with_cursors(connection, (filter, &conditions), part, take)?);
+    }
+    for seq in joined(client, filter, conditions, part)? {
+        if take(seq).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the places of events that match, as a database joins them.
+fn joined(
+    client: &Client,
+    filter: &Filter,
+    mut conditions: Conditions<'_>,
+    stretch: &Stretch,
+) -> Result<Vec<i64>, DbError> {
+    let first = conditions.bind(*stretch.places.start());
+    let last = conditions.bind(*stretch.places.end());
+    let join = if filter.asks_for_delivery() {
+        // The bounds are said of both: the server does not conclude the one from the other, and
+        // would read all of them for each part of the log.
+        format!("LEFT JOIN delivery d ON d.seq = e.seq AND d.seq >= {first} AND d.seq <= {last}")
+    } else {
+        String::new()
+    };
+    let place_of = |wanted: Progress| Progress::ALL.iter().position(|one| *one == wanted);
+    conditions.also(filter.progress.and_then(place_of), |bound| format!("({PROGRESS}) = {bound}"));
+    conditions.also(filter.flag.map(Flag::bit), |bound| {
+        format!("(e.flags | coalesce(d.flags, 0)) & {bound} <> 0")
+    });
+    let limit = conditions.bind(stretch.limit);
+    let sql = format!(
+        "SELECT e.seq FROM event e {join}
+         WHERE e.seq >= {first} AND e.seq <= {last} AND {} ORDER BY e.seq {} LIMIT {limit}",
+        conditions.sql,
+        stretch.order.sql()
+    );
+    client.query(&sql, &conditions.bound, |row| row.get(0))
+}
+
+/// Walks by two cursors that go side by side.
+fn walk_with_cursors(
+    connection: &Connection,
+    (filter, conditions): (&Filter, &Conditions<'_>),
+    part: &Stretch,
     mut take: impl FnMut(i64) -> ControlFlow<()>,
 ) -> rusqlite::Result<()> {
-    // Both cursors see the same moment; within a transaction of the caller, its moment.
-    let snapshot =
+    // Both see the same moment; within a transaction of the caller, its moment.
+    let _moment =
         connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
-    let (conditions, bound) = filter.conditions();
-    let direction = order.sql();
-    let (first, last) = (*span.start(), *span.end());
+    let (order, direction) = (part.order, part.order.sql());
+    let (first, last) = (*part.places.start(), *part.places.end());
     let mut events = connection.prepare(&format!(
-        "SELECT seq, standing, flags FROM event WHERE seq BETWEEN {first} AND {last} AND {conditions}
-         ORDER BY seq {direction}"
+        "SELECT e.seq, e.standing, e.flags FROM event e
+         WHERE e.seq BETWEEN {first} AND {last} AND {} ORDER BY e.seq {direction}",
+        conditions.sql
     ))?;
-    let mut events = events.query(params_from_iter(bound))?;
+    let mut events = events.query(params_from_iter(&conditions.bound))?;
     let mut deliveries = connection.prepare(&format!(
         "SELECT seq, state, flags FROM delivery WHERE seq BETWEEN {first} AND {last}
          ORDER BY seq {direction}"
@@ -265,7 +361,7 @@ fn walk_span(
     let mut deliveries = Deliveries { rows: deliveries.query([])?, order, at: None };
     while let Some(event) = events.next()? {
         let seq = event.get(0)?;
-        if filter.progress.is_some() || filter.flag.is_some() {
+        if filter.asks_for_delivery() {
             let rejected = event.get::<_, i64>(1)? == 1;
             let found = deliveries.of(seq)?;
             let flags = event.get::<_, u32>(2)? | found.map_or(0, |found| found.flags);
@@ -281,7 +377,6 @@ fn walk_span(
             break;
         }
     }
-    drop(snapshot);
     Ok(())
 }
 

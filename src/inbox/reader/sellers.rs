@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::client::DbError;
 use super::{Error, Reader};
-use crate::inbox::sqlite::notes::quarter_of;
+use crate::inbox::notes::quarter_of;
 use crate::inbox::stored::time;
 
 /// So many sellers are told: names that nobody has verified only where the others leave room.
@@ -59,26 +60,25 @@ impl Reader {
     /// Returns the sellers, those that were verified first and of them the one that was seen last,
     /// with their quarters of the last day.
     pub(crate) fn sellers(&self, now: DateTime<Utc>) -> Result<Vec<KnownSeller>, Error> {
-        self.read_sellers(now).map_err(Error::Read)
+        self.client.snapshot(|| self.read_sellers(now)).map_err(Error::Read)
     }
 
-    fn read_sellers(&self, now: DateTime<Utc>) -> rusqlite::Result<Vec<KnownSeller>> {
-        let snapshot = self.connection.unchecked_transaction()?;
-        let silences = snapshot
-            .prepare_cached(
-                "SELECT bpp_id, count(*) FROM expectation
-                 WHERE silent_seq IS NOT NULL AND bpp_id IS NOT NULL GROUP BY bpp_id",
-            )?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<HashMap<String, u64>>>()?;
-        let mut sellers = snapshot
-            .prepare_cached(
-                "SELECT seller, max(verified), max(last_at), sum(accepted), sum(duplicates),
-                 sum(refused), sum(untrusted), sum(oddities) FROM seller_tally
-                 WHERE quarter >= ?2 GROUP BY seller
-                 ORDER BY max(verified) DESC, max(last_at) DESC LIMIT ?1",
-            )?
-            .query_map((SELLERS, quarter_of(now - TimeDelta::days(DAYS))), |row| {
+    fn read_sellers(&self, now: DateTime<Utc>) -> Result<Vec<KnownSeller>, DbError> {
+        let silences = self.client.query(
+            "SELECT bpp_id, count(*) FROM expectation
+             WHERE silent_seq IS NOT NULL AND bpp_id IS NOT NULL GROUP BY bpp_id",
+            &[],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let silences: HashMap<String, u64> = silences.into_iter().collect();
+        let mut sellers = self.client.query(
+            "SELECT seller, max(verified), max(last_at), CAST(sum(accepted) AS bigint),
+             CAST(sum(duplicates) AS bigint), CAST(sum(refused) AS bigint),
+             CAST(sum(untrusted) AS bigint), CAST(sum(oddities) AS bigint) FROM seller_tally
+             WHERE quarter >= ?2 GROUP BY seller
+             ORDER BY max(verified) DESC, max(last_at) DESC LIMIT ?1",
+            &[SELLERS.into(), quarter_of(now - TimeDelta::days(DAYS)).into()],
+            |row| {
                 let seller: String = row.get(0)?;
                 Ok(KnownSeller {
                     silences: silences.get(&seller).copied().unwrap_or(0),
@@ -92,27 +92,30 @@ impl Reader {
                     oddities: row.get(7)?,
                     quarters: Vec::new(),
                 })
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut quarters = snapshot
-            .prepare_cached(
-                "SELECT seller, quarter, accepted, duplicates, refused FROM seller_tally
-                 WHERE quarter >= ?1 ORDER BY quarter",
-            )?
-            .query_map([quarter_of(now - TimeDelta::hours(QUARTERS_HOURS))], |row| {
-                let (at, accepted) = (time(row.get(1)?), row.get(2)?);
-                let quarter =
-                    Quarter { at, accepted, duplicates: row.get(3)?, refused: row.get(4)? };
-                Ok((row.get(0)?, quarter))
-            })?
-            .try_fold(HashMap::<String, Vec<Quarter>>::new(), |mut of, row| {
-                let (seller, quarter) = row?;
-                of.entry(seller).or_default().push(quarter);
-                Ok::<_, rusqlite::Error>(of)
-            })?;
+            },
+        )?;
+        let mut quarters = self.read_quarters(now)?;
         for seller in &mut sellers {
             seller.quarters = quarters.remove(&seller.seller).unwrap_or_default();
         }
         Ok(sellers)
+    }
+
+    /// Returns the quarters of the last day, of each seller the oldest first.
+    fn read_quarters(&self, now: DateTime<Utc>) -> Result<HashMap<String, Vec<Quarter>>, DbError> {
+        let mut quarters = HashMap::<String, Vec<Quarter>>::new();
+        self.client.query(
+            "SELECT seller, quarter, accepted, duplicates, refused FROM seller_tally
+             WHERE quarter >= ?1 ORDER BY quarter",
+            &[quarter_of(now - TimeDelta::hours(QUARTERS_HOURS)).into()],
+            |row| {
+                let (at, accepted) = (time(row.get(1)?), row.get(2)?);
+                let quarter =
+                    Quarter { at, accepted, duplicates: row.get(3)?, refused: row.get(4)? };
+                quarters.entry(row.get(0)?).or_default().push(quarter);
+                Ok(())
+            },
+        )?;
+        Ok(quarters)
     }
 }
