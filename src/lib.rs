@@ -112,6 +112,7 @@ pub use inbox::sqlite::open_error::{EngineError, OpenError};
 #[cfg(feature = "cli")]
 pub use log::{LogError, start_log};
 pub use receiver::handlers::HandlersError;
+pub use receiver::inbox::DatabaseError;
 pub use receiver::keys::KeysError;
 pub use receiver::load::LoadError;
 pub use receiver::{Builder, Receiver, ServeError, Server, StartError, shutdown_signal};

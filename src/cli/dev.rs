@@ -51,7 +51,7 @@ async fn network(directory: &Path, begun: Instant) -> Result<ExitCode, Failure> 
     list(&registry, &seller.public().to_string(), &buyer)?;
     let config = settings(directory, &registry, &buyer)?;
     start_log(&config)?;
-    let open = |server: &Server, inbox: &Path| {
+    let open = |server: &Server, inbox: &str| {
         let receiver = format!("http://{}", server.callbacks_address()?);
         let file = SellerFile {
             receiver: receiver.clone(),
@@ -62,7 +62,7 @@ async fn network(directory: &Path, begun: Instant) -> Result<ExitCode, Failure> 
         file.write(directory).map_err(std::io::Error::other)?;
         let operations = server.operations_address()?;
         let registry = registry.url_v2();
-        let (inbox, milliseconds) = (inbox.display(), begun.elapsed().as_millis());
+        let milliseconds = begun.elapsed().as_millis();
         let option = option(directory);
         Ok(format!(
             "  receiver   {receiver}/{{on_status,on_update,on_track}}, as {BUYER}\n  \

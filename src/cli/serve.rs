@@ -1,6 +1,5 @@
 //! `serve`: the receiver with the handlers that the settings name, until a signal.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use super::Failure;
@@ -27,21 +26,21 @@ pub(super) fn run(config: Config) -> Result<ExitCode, Failure> {
 /// person who started it is told; a log in JSON has no room for that.
 pub(super) async fn serve(
     config: Config,
-    open: impl FnOnce(&Server, &Path) -> std::io::Result<String>,
+    open: impl FnOnce(&Server, &str) -> std::io::Result<String>,
 ) -> Result<ExitCode, Failure> {
     // Begun before the inbox is opened: a signal that comes early still ends it in order.
     let stop = shutdown_signal();
     config.check_exposure()?;
-    let (inbox, format) = (config.inbox.path.clone(), config.log.format);
+    let format = config.log.format;
     let receiver = Receiver::builder(config).start_configured().await?;
+    let data = receiver.place().to_string();
     let server = receiver.bind().await?;
-    let data = std::path::absolute(inbox)?;
     let greeting = open(&server, &data)?;
     if format == LogFormat::Text {
         eprint!("{greeting}");
     }
     let (listen, operations) = (server.callbacks_address()?, server.operations_address()?);
-    tracing::info!(%listen, %operations, inbox = %data.display(), "ready");
+    tracing::info!(%listen, %operations, inbox = data, "ready");
     server.run(stop).await?;
     tracing::info!("stopped: everything that was ACKed is kept");
     Ok(ExitCode::SUCCESS)
@@ -50,13 +49,12 @@ pub(super) async fn serve(
 /// Says where it listens, where the data lies, and what to try; for the person who started it.
 fn greet(
     server: &Server,
-    data: &Path,
+    data: &str,
     handlers: &str,
     mode: SignatureMode,
 ) -> std::io::Result<String> {
     let callbacks = server.callbacks_address()?;
     let operations = server.operations_address()?;
-    let data = data.display();
     // What there is to try is not signed.
     let unsigned = format!(
         "try         curl -sS --data-binary @examples/payloads/on_status_ondc_1_2_5.json \

@@ -105,6 +105,15 @@ const DEMANDS: &[Demand] = &[
             config.http.listen.port() == 0 || config.operations.listen != config.http.listen
         },
     },
+    // Two that differ would have one ignored.
+    Demand {
+        setting: "postgres.url_file",
+        expected: "\"\" beside",
+        other: "postgres.url",
+        holds: |config| {
+            config.postgres.url.is_empty() || config.postgres.url_file.as_os_str().is_empty()
+        },
+    },
     // A commit can take no more than what waits.
     Demand {
         setting: "inbox.batch_limit",

@@ -29,6 +29,22 @@ pub(super) const URL: Form = Form {
     expected: "\"\" or a whole URL without a user, such as \"https://registry.example/lookup\"",
     fits: is_url,
 };
+pub(super) const SCHEMA_NAME: Form = Form {
+    expected: "up to 40 small letters, digits and _, a letter first",
+    // It becomes part of the name of a channel, which has room for 63 bytes.
+    fits: |text| {
+        text.len() <= 40
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    },
+};
+pub(super) const DATABASE_URL: Form = Form {
+    expected: "\"\" or \"postgres://user@host/database\"",
+    fits: |text| {
+        let starts = |scheme| text.starts_with(scheme);
+        text.is_empty() || starts("postgres://") || starts("postgresql://")
+    },
+};
 pub(super) const KEY_ID: Form = Form {
     expected: "\"\" or \"subscriber id|unique key id\"",
     fits: |text| text.is_empty() || KeyId::parse(text).is_some(),

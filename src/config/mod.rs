@@ -37,7 +37,7 @@ pub use settings::{
     Answer, Config, Dispatch, Http, Inbox, Log, Operations, Registry, Rules, Server, Signature,
     Trace,
 };
-pub use words::{Content, LogFormat, OtherActions, RegistryApi, SignatureMode};
+pub use words::{Content, Engine, LogFormat, OtherActions, RegistryApi, SignatureMode};
 
 #[cfg(test)]
 mod handlers_tests;

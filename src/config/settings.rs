@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::forms::{
-    ACCESS_TOKEN, ACCESS_TOKENS_PATH, ANY_PATH, COUNTRY, HANDLER_NAME, KEY_ID, NOT_EMPTY, PREFIX,
-    PRIVATE_KEY, URL,
+    ACCESS_TOKEN, ACCESS_TOKENS_PATH, ANY_PATH, COUNTRY, DATABASE_URL, HANDLER_NAME, KEY_ID,
+    NOT_EMPTY, PREFIX, PRIVATE_KEY, SCHEMA_NAME, URL,
 };
 use super::handlers::Handler;
 use super::list::AtMost;
@@ -19,7 +19,7 @@ use super::routes::Route;
 use super::secret::Secret;
 use super::table::{GIB, HOUR_MS, KIB, MIB, PIB, Setting, row};
 use super::value::{Share, Time};
-use super::words::{LogFormat, OtherActions, RegistryApi, SignatureMode};
+use super::words::{Engine, LogFormat, OtherActions, RegistryApi, SignatureMode};
 use crate::words::{HostName, Level, PinnedKey, Profile, SubscriberId};
 
 macro_rules! settings {
@@ -241,6 +241,9 @@ settings! {
 
     /// The durable log of accepted callbacks.
     inbox: Inbox {
+        /// Where it is: "sqlite", a file of this machine, or "postgres", a database that several
+        /// receivers share; see `postgres`.
+        engine: Engine = Engine::Sqlite, "engine", ();
         /// The directory of the log. One running receiver at a time has it.
         path: PathBuf = PathBuf::from("./data"), "path", NOT_EMPTY;
         /// How many callbacks one commit takes: they share its wait for the disk.
@@ -277,6 +280,23 @@ settings! {
         /// How many refusals of one seller and one cause are kept, so that one seller cannot push
         /// out the others.
         refusals_per_seller: usize = 500, "refusals_per_seller", &[(0, 10_000_000)];
+    }
+
+    /// The database of `inbox.engine = "postgres"`. The bounds of `inbox` hold for all receivers
+    /// together; its tail, its window's limit of events and its free disk are SQLite's alone.
+    postgres: Postgres {
+        /// Where it is and who we are, as `postgres://user:password@host/database?sslmode=require`.
+        /// Better kept in a file, or in the environment.
+        url: Secret = Secret::default(), "url", DATABASE_URL;
+        /// A file that holds it instead.
+        url_file: PathBuf = PathBuf::new(), "url_file", ANY_PATH;
+        /// The certificates that a connection is trusted by, in PEM; "" trusts those of the system.
+        ca_file: PathBuf = PathBuf::new(), "ca_file", ANY_PATH;
+        /// The schema that the tables are in; it is made when there is none.
+        schema: String = "beckn_receiver".to_owned(), "schema", SCHEMA_NAME;
+        /// How long a transaction is one receiver's without a sign of life of it: as late as that,
+        /// another takes over what one that ended had with its handler.
+        lease: Duration = Duration::from_secs(15), "lease_ms", Time::ms(1_000, HOUR_MS);
     }
 
     /// Handing events to the buyer's code.

@@ -155,7 +155,7 @@ fn every_setting_is_named_once() {
 }
 
 /// Values that are no defaults; every setting takes one of them, and goes with all other defaults.
-const SAMPLES: [&str; 25] = [
+const SAMPLES: [&str; 27] = [
     "true",
     "0.5",
     "2",
@@ -167,6 +167,8 @@ const SAMPLES: [&str; 25] = [
     "\"0.0.0.0:1\"",
     "\"/beckn\"",
     "\"refuse\"",
+    "\"postgres\"",
+    "\"postgres://buyer@database.example/inbox\"",
     "\"strict\"",
     "\"json\"",
     "\"debug\"",
@@ -213,7 +215,9 @@ fn every_setting_refuses_what_is_not_of_its_kind() {
             (setting.name, &Place::File { line: 1 })
         );
         let found = match setting.name {
-            "registry.private_key" | "operations.tokens" => "found something else (not shown)",
+            "registry.private_key" | "operations.tokens" | "postgres.url" => {
+                "found something else (not shown)"
+            }
             _ => "found 1979-05-27",
         };
         assert!(problem.message.ends_with(found), "{error}");

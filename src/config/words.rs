@@ -57,6 +57,14 @@ choices! {
         Off = "off",
     }
 
+    /// Where the log of callbacks is.
+    Engine {
+        /// A file of this machine, for one receiver.
+        Sqlite = "sqlite",
+        /// A PostgreSQL database, which several receivers share.
+        Postgres = "postgres",
+    }
+
     /// What a registry speaks.
     RegistryApi {
         /// ONDC's `/v2.0/lookup`: the request is signed.

@@ -1,6 +1,7 @@
 //! Puts the halves together: settings → inbox, intake, dispatcher → routers, listeners, shutdown.
 
 pub(crate) mod handlers;
+pub(crate) mod inbox;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod options;
@@ -27,7 +28,8 @@ use crate::handler::OrderEventHandler;
 use crate::http::operations::access::{Access, Tokens, TokensError};
 use crate::http::{callbacks, operations, serve, service};
 use crate::inbox::Inbox;
-use crate::inbox::sqlite::SqliteInbox;
+use crate::inbox::expectations::Expecting;
+use crate::inbox::reader::place::Place;
 use crate::inbox::sqlite::open_error::OpenError;
 use crate::intake::Intake;
 use crate::intake::trust::Trust;
@@ -37,6 +39,7 @@ use crate::operations::waiting::WaitingRoom;
 use crate::rules::{Rules, UnknownRules};
 use crate::words::Chain;
 use handlers::{Destinations, Own};
+use inbox::Opened;
 
 /// Why a receiver did not start.
 #[derive(thiserror::Error)]
@@ -57,6 +60,9 @@ pub enum StartError {
     /// The inbox cannot be opened.
     #[error(transparent)]
     Inbox(#[from] OpenError),
+    /// The inbox's database cannot be used.
+    #[error(transparent)]
+    Database(#[from] inbox::DatabaseError),
     /// `trace.endpoint` is set, and this program was built without what exports spans.
     #[error(
         "trace.endpoint: this program was built without `otlp`: build it with the cargo feature \
@@ -175,14 +181,10 @@ impl Builder {
         let rules = Rules::new(config.rules.profile, &config.rules.levels, &config.subscriber_ids)?;
         let keys = keys::open(&config, &metrics)?;
         let trust = Trust::new(options::demand(&config), options::window(&config), keys);
-        let options = options::inbox_options(&config, destinations.outlets, &metrics);
-        let opening = Arc::clone(&clock);
-        // Opening reads the disk: not on a thread that serves others.
-        let inbox = tokio::task::spawn_blocking(move || SqliteInbox::open(options, opening))
-            .await
-            .expect("opening the inbox does not panic and is not aborted")?;
+        let Opened { inbox, expecting, place } =
+            inbox::open(&config, destinations.outlets, &metrics, &clock).await?;
         let intake = Intake {
-            inbox: Arc::clone(&inbox) as Arc<dyn Inbox>,
+            inbox: Arc::clone(&inbox),
             trust,
             rules,
             buyer_rules: self.buyer_rules,
@@ -193,7 +195,7 @@ impl Builder {
         let desk =
             callbacks::Desk::new(intake, Arc::clone(&clock), options::callback_options(&config));
         let dispatcher = Dispatcher::start(
-            Arc::clone(&inbox) as Arc<dyn Inbox>,
+            Arc::clone(&inbox),
             destinations.callees,
             Arc::clone(&clock),
             options::dispatch_options(&config),
@@ -201,8 +203,9 @@ impl Builder {
         )
         .map_err(StartError::Threads)?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(silences::tell(Arc::clone(&inbox), clock));
-        Ok(Receiver { config, desk: Draining(Arc::new(desk)), inbox, dispatcher, metrics, tasks })
+        tasks.spawn(silences::tell(Arc::clone(&expecting), clock));
+        let desk = Draining(Arc::new(desk));
+        Ok(Receiver { config, desk, inbox, expecting, place, dispatcher, metrics, tasks })
     }
 }
 
@@ -222,7 +225,9 @@ impl Drop for Draining {
 pub struct Receiver {
     config: Config,
     desk: Draining,
-    inbox: Arc<SqliteInbox>,
+    inbox: Arc<dyn Inbox>,
+    expecting: Arc<dyn Expecting>,
+    place: Place,
     dispatcher: Dispatcher,
     metrics: Arc<Metrics>,
     /// What runs beside the two halves; a set, so that it ends with the receiver.
@@ -244,6 +249,12 @@ impl Receiver {
     /// answers 503.
     pub fn router(&self) -> Router {
         Router::new().fallback_service(service::of(Arc::clone(&self.desk.0)))
+    }
+
+    /// Returns where its inbox is.
+    #[cfg(feature = "cli")]
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Binds the listeners of `http.listen` and `operations.listen`, and reads the tokens of
@@ -273,14 +284,13 @@ impl Receiver {
     /// Returns what operators are served with; somebody has to serve its waiting room. Who listens
     /// there ends with `stopping`.
     pub(crate) fn office(&self, stopping: CancellationToken) -> operations::Office {
-        let path = &self.config.inbox.path;
         let waiters = self.config.operations.waiters;
         operations::Office {
             desk: Arc::clone(&self.desk.0),
-            inbox: Arc::clone(&self.inbox) as Arc<dyn Inbox>,
-            expecting: Arc::clone(&self.inbox),
-            waiting: WaitingRoom::new(path.clone(), self.inbox.arrivals(), waiters),
-            ledgers: Ledgers::new(path.clone()),
+            inbox: Arc::clone(&self.inbox),
+            expecting: Arc::clone(&self.expecting),
+            waiting: WaitingRoom::new(self.place.clone(), self.inbox.arrivals(), waiters),
+            ledgers: Ledgers::new(self.place.clone()),
             clock: Arc::new(SystemClock),
             metrics: Arc::clone(&self.metrics),
             streams: operations::Streams::new(self.config.operations.streams, stopping),

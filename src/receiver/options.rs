@@ -8,6 +8,8 @@ use crate::config::{Config, OtherActions, SignatureMode};
 use crate::dispatch;
 use crate::event::Flag;
 use crate::http::{callbacks, serve};
+#[cfg(feature = "postgres")]
+use crate::inbox::postgres;
 use crate::inbox::{Outlets, sqlite};
 use crate::intake::Rejected;
 use crate::intake::trust::Demand;
@@ -102,6 +104,38 @@ pub(super) fn dispatch_options(config: &Config) -> dispatch::Options {
     }
 }
 
+/// Returns what the settings mean for the inbox in PostgreSQL.
+#[cfg(feature = "postgres")]
+pub(super) fn database_options(
+    config: &Config,
+    server: postgres::Server,
+    outlets: Outlets,
+    metrics: &Arc<Metrics>,
+) -> postgres::Options {
+    let inbox = &config.inbox;
+    postgres::Options {
+        server,
+        outlets,
+        batch_limit: inbox.batch_limit,
+        queue_limit: inbox.queue_limit,
+        // What waits for the writer was in flight: a seller that hung up does not widen the bound.
+        queue_bytes: config.http.in_flight_bytes,
+        unsettled_limit: inbox.unsettled_limit,
+        retention_days: inbox.retention_days,
+        retention_bytes: inbox.retention_bytes,
+        dead_letter_days: inbox.dead_letter_days,
+        expectations_limit: inbox.expectations_limit,
+        refusals_kept: inbox.refusals_kept,
+        refusal_body_bytes: inbox.refusal_body_bytes,
+        refusal_queue: inbox.refusal_queue,
+        refusals_per_seller_and_cause: inbox.refusals_per_seller,
+        poll: config.dispatch.poll,
+        lease: config.postgres.lease,
+        metrics: Arc::clone(metrics),
+    }
+}
+
+/// Returns what the settings mean for the inbox in files.
 pub(crate) fn inbox_options(
     config: &Config,
     outlets: Outlets,

@@ -10,7 +10,8 @@ use chrono::Utc;
 
 use super::Finding;
 use crate::config::{Config, HandlerKind, SignatureMode};
-use crate::inbox::reader::{self, disk};
+use crate::inbox::reader::disk;
+use crate::inbox::reader::place::Place;
 use crate::operations::Ledger;
 use crate::operations::views::StatusView;
 use crate::receiver::handlers::names;
@@ -87,7 +88,10 @@ pub(super) fn keys(config: &Config) -> Vec<Finding> {
 }
 
 fn secret_files(config: &Config) -> Vec<(String, PathBuf)> {
-    let own = ("registry.private_key_file".to_owned(), config.registry.private_key_file.clone());
+    let own = [
+        ("registry.private_key_file".to_owned(), config.registry.private_key_file.clone()),
+        ("postgres.url_file".to_owned(), config.postgres.url_file.clone()),
+    ];
     let of_handlers = config.handlers.iter().flat_map(|(name, handler)| {
         let files: Vec<(&str, &Path)> = match &handler.kind {
             HandlerKind::Print => Vec::new(),
@@ -102,7 +106,7 @@ fn secret_files(config: &Config) -> Vec<(String, PathBuf)> {
             |(key, file): (&str, &Path)| (format!("handlers.{name}.{key}"), file.to_owned());
         files.into_iter().map(named).collect::<Vec<_>>()
     });
-    let all = std::iter::once(own).chain(of_handlers);
+    let all = own.into_iter().chain(of_handlers);
     all.filter(|(_, file)| !file.as_os_str().is_empty()).collect()
 }
 
@@ -197,11 +201,10 @@ fn sync_time(place: &Path) -> std::io::Result<Duration> {
 }
 
 /// Checks what is in the inbox.
-pub(super) fn inbox(config: &Config) -> Vec<Finding> {
-    let directory = &config.inbox.path;
-    let status = match Ledger::open(directory).and_then(|ledger| ledger.status()) {
+pub(super) fn inbox(place: &Place) -> Vec<Finding> {
+    let status = match Ledger::open(place).and_then(|ledger| ledger.status()) {
         Ok(status) => status,
-        Err(reader::Error::Missing { .. }) => {
+        Err(error) if error.is_missing() => {
             return vec![Finding::ok("inbox", "there is none yet: the first start makes it")];
         }
         Err(error) => {
@@ -210,7 +213,11 @@ pub(super) fn inbox(config: &Config) -> Vec<Finding> {
         }
     };
     let StatusView { pending, done, dead, rejected, .. } = status;
-    let holder = disk::holder(directory);
+    let holder = match place {
+        Place::Directory(directory) => disk::holder(directory),
+        #[cfg(feature = "postgres")]
+        Place::Database(_) => None,
+    };
     let held = holder.map_or_else(String::new, |note| format!("; last opened by {note}"));
     let found = format!("{pending} pending, {done} done, {dead} dead, {rejected} rejected{held}");
     let mut findings = vec![Finding::ok("inbox", found)];

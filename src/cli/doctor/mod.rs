@@ -6,6 +6,8 @@
 //!   nothing is posted: a target is asked for its head only, at its root.
 //! - No secret is said, nor the path of a URL, which may hold one.
 
+#[cfg(feature = "postgres")]
+mod database;
 mod local;
 mod network;
 mod tokens;
@@ -16,6 +18,8 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::config::Config;
+use crate::inbox::reader::place::Place;
+use crate::receiver::inbox::{DatabaseError, place};
 use crate::receiver::load::LoadError;
 use crate::words::{Chain, Message};
 
@@ -97,9 +101,16 @@ pub(super) fn run(
     let wrong_settings = say(local::settings(&config))? == Verdict::Failed;
     let mut worst = say(local::keys(&config))?;
     worst = worst.max(say(tokens::tokens(&config))?);
-    worst = worst.max(say(local::disk(&config))?);
-    worst = worst.max(say(local::inbox(&config))?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // A database is asked from outside of what drives its connections.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build()?;
+    match place(&config, runtime.handle()) {
+        Err(error) => worst = worst.max(say(vec![no_place(&error)])?),
+        Ok(place) => {
+            worst = worst.max(say(home(&config, &place))?);
+            worst = worst.max(say(local::inbox(&place))?);
+        }
+    }
     worst = worst.max(say(runtime.block_on(network::registry(&config)))?);
     worst = worst.max(say(runtime.block_on(network::targets(&config)))?);
     worst = worst.max(say(runtime.block_on(network::receiver(&config)))?);
@@ -108,6 +119,19 @@ pub(super) fn run(
         (false, Verdict::Failed) => ExitCode::FAILURE,
         (false, Verdict::Ok | Verdict::Warning) => ExitCode::SUCCESS,
     })
+}
+
+fn no_place(error: &DatabaseError) -> Finding {
+    Finding::failed("database", error.to_string(), "mend what it names")
+}
+
+/// Checks what the inbox lies on.
+fn home(config: &Config, place: &Place) -> Vec<Finding> {
+    match place {
+        Place::Directory(_) => local::disk(config),
+        #[cfg(feature = "postgres")]
+        Place::Database(at) => database::database(at),
+    }
 }
 
 fn print(finding: &Finding, json: bool) -> Result<(), Failure> {

@@ -34,6 +34,8 @@ use crate::operations::{Ledger, PAGE_LIMIT, Sight, place};
 pub(super) struct Local {
     pub(super) ledger: Ledger,
     pub(super) config: Config,
+    /// What drives the connections of `ledger`, where they are to a database.
+    pub(super) _runtime: Option<tokio::runtime::Runtime>,
 }
 
 /// Where a command looks.

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use super::client::Client;
 use super::{Local, Source};
 use crate::cli::{Failure, input, mistake};
-use crate::config::Config;
+use crate::config::{Config, Engine};
+use crate::inbox::reader;
 use crate::operations::Ledger;
+use crate::receiver;
 use crate::words::TokenLine;
 
 /// The variables that are read in place of the options.
@@ -74,9 +76,21 @@ impl Place {
 
     /// Opens the inbox on this machine.
     pub(in crate::cli) fn local(&self, config: Config) -> Result<Source, Failure> {
-        let directory = self.inbox.as_ref().unwrap_or(&config.inbox.path);
-        let ledger = Ledger::open(directory)?;
-        Ok(Source::Local(Box::new(Local { ledger, config })))
+        let mut runtime = None;
+        let place = match &self.inbox {
+            Some(directory) => reader::place::Place::from(directory.as_path()),
+            None if config.inbox.engine == Engine::Sqlite => config.inbox.path.as_path().into(),
+            None => {
+                // Its connections are driven beside the command, which waits for each answer.
+                let mut builder = tokio::runtime::Builder::new_multi_thread();
+                let driving = builder.worker_threads(1).enable_all().build()?;
+                let place = receiver::inbox::place(&config, driving.handle())?;
+                runtime = Some(driving);
+                place
+            }
+        };
+        let ledger = Ledger::open(&place)?;
+        Ok(Source::Local(Box::new(Local { ledger, config, _runtime: runtime })))
     }
 
     /// Returns the directory of the inbox on this machine, for what cannot be done from afar.
@@ -98,6 +112,12 @@ impl Place {
                 "{URL} names a receiver, and this is done on its own machine: name the inbox by \
                  --inbox"
             )));
+        }
+        if config.inbox.engine == Engine::Postgres {
+            return Err(mistake(
+                "the inbox is in PostgreSQL (inbox.engine): its own tools copy it and bring it \
+                 back, such as pg_dump",
+            ));
         }
         Ok(config.inbox.path.clone())
     }

@@ -4,28 +4,35 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use tokio_util::sync::CancellationToken;
 
-use super::connect::{EngineError, Link};
-use super::held::Out;
+use super::connect::{EngineError, Link, within};
+use super::held::{self, Out};
 use super::settling::Settled;
 use super::{Options, Shared};
-use crate::event::OrderEvent;
+use crate::event::{Flag, OrderEvent};
 use crate::inbox::outcome::Progress;
 use crate::inbox::stored::{Stored, time};
-use crate::inbox::{Claim, Error, Outlet, Seq, Settlement, TakeBack, Ticket};
+use crate::inbox::{Claim, Error, Outlet, Seq, Settlement, TakeBack, Ticket, ToldBefore};
 use crate::words::Chain;
 
 /// What a receiver that ended while it had a lane leaves behind so often is given up.
 const MARKS_LIMIT: i32 = 3;
 
+/// What the last events of a lane told other receivers; so many are looked at.
+const TOLD_BEFORE: i64 = 32;
+
 /// Takes lanes that are due and that nobody has: those that have waited, then those with the
 /// oldest events. A lane whose owner has let its lease end is marked.
 const TAKE: &str = "WITH waited AS (
          SELECT key, owner FROM lane WHERE handler = $1 AND due_at <= $2
+             AND NOT EXISTS (SELECT 1 FROM handler h WHERE h.name = $1 AND h.paused_at IS NOT NULL)
              AND (lease_until IS NULL OR lease_until < clock_timestamp())
          ORDER BY due_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED),
      ready AS (
-         SELECT key, owner FROM lane WHERE handler = $1 AND due_at IS NULL AND head IS NOT NULL
+         SELECT key, owner FROM lane WHERE handler = $1 AND due_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM handler h WHERE h.name = $1 AND h.paused_at IS NOT NULL)
              AND (lease_until IS NULL OR lease_until < clock_timestamp())
          ORDER BY head LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED),
      due AS (SELECT * FROM (TABLE waited UNION ALL TABLE ready) either LIMIT $3),
@@ -38,10 +45,18 @@ const TAKE: &str = "WITH waited AS (
          INSERT INTO delivery AS d (seq, replay, state, attempts, marks)
          SELECT head, 0, 0, 0, 1 FROM taken WHERE left_behind
          ON CONFLICT (seq) DO UPDATE SET marks = d.marks + 1 RETURNING d.seq, d.marks)
-     SELECT t.key, t.head, t.fence, e.id, e.action, e.seller, e.verified, e.received_at, e.flags,
-         e.warnings, b.body, d.replay, d.attempts, d.first_attempt_at, coalesce(m.marks, 0)
+     SELECT t.key, t.head, t.fence, e.id, e.action, e.seller, e.verified, e.received_at,
+         e.flags | coalesce(d.flags, 0), e.warnings, b.body, d.replay, d.attempts,
+         d.first_attempt_at, coalesce(m.marks, 0), told.seqs, told.states
      FROM taken t JOIN event e ON e.seq = t.head JOIN body b ON b.seq = t.head
      LEFT JOIN delivery d ON d.seq = t.head LEFT JOIN marked m ON m.seq = t.head
+     LEFT JOIN LATERAL (
+         SELECT array_agg(seq) AS seqs, array_agg(states) AS states FROM (
+             SELECT o.seq, od.states FROM event o JOIN delivery od ON od.seq = o.seq
+             WHERE hashtextextended(o.transaction_id, 0) = hashtextextended(e.transaction_id, 0)
+                 AND o.lane = t.key AND o.seq < t.head AND od.states IS NOT NULL
+                 AND od.flags & $6 = 0
+             ORDER BY o.seq DESC LIMIT $7) latest) told ON true
      ORDER BY t.head";
 
 /// When the next lane is due that waits.
@@ -53,7 +68,7 @@ pub(super) struct Desk(Link<2>);
 
 impl Desk {
     pub(super) fn new(options: &Options) -> Self {
-        Self(Link::new(options.clone(), [TAKE, NEXT]))
+        Self(Link::new(options.server.clone(), [TAKE, NEXT]))
     }
 }
 
@@ -126,15 +141,22 @@ async fn look_at(
     let handler = &shared.options.outlets.names()[usize::from(outlet.0)];
     let limit = i64::try_from(limit.max(1)).unwrap_or(i64::MAX);
     let (micros, lease_ms) = (now.timestamp_micros(), shared.options.lease.as_secs_f64() * 1e3);
-    let taken =
-        client.query(take, &[handler, &micros, &limit, &&shared.owner[..], &lease_ms]).await?;
+    let (owner, out_of_order) = (&shared.owner[..], Flag::OutOfOrder.bit().cast_signed());
+    let until = held::until(tokio::time::Instant::now(), shared.options.lease);
+    let asked = async {
+        let bound: [&(dyn ToSql + Sync); 7] =
+            [handler, &micros, &limit, &owner, &lease_ms, &out_of_order, &TOLD_BEFORE];
+        Ok(client.query(take, &bound).await?)
+    };
+    let taken = within(asked).await?;
     if taken.is_empty() {
-        let next_at: Option<i64> = client.query_one(next, &[handler]).await?.try_get(0)?;
+        let asked = async { Ok(client.query_one(next, &[handler]).await?) };
+        let next_at: Option<i64> = within(asked).await?.try_get(0)?;
         return Ok(Look::Nothing { next_at: next_at.map(time) });
     }
     let mut claims = Vec::with_capacity(taken.len());
     for row in &taken {
-        claims.extend(claim(shared, row, now)?);
+        claims.extend(claim(shared, row, now, until)?);
     }
     Ok(Look::Claims(claims))
 }
@@ -144,6 +166,7 @@ fn claim(
     shared: &Arc<Shared>,
     row: &Row,
     now: DateTime<Utc>,
+    until: tokio::time::Instant,
 ) -> Result<Option<Claim>, EngineError> {
     let ticket =
         Ticket { seq: Seq(row.try_get(1)?), lane: row.try_get::<_, i64>(0)?.cast_unsigned() };
@@ -158,7 +181,8 @@ fn claim(
         first_attempt_at: Some(first_attempt_at.unwrap_or(now)),
         ..Progress::default()
     };
-    let out = Out { ticket, fence: row.try_get(2)?, progress };
+    let lost = CancellationToken::new();
+    let out = Out { ticket, fence: row.try_get(2)?, progress, lost: lost.clone() };
     let give_up = |error: String| {
         tracing::error!(seq = ticket.seq.0, error, "gave up an event");
         shared.options.metrics.gave_up();
@@ -179,9 +203,18 @@ fn claim(
     event.seq = ticket.seq.0.unsigned_abs();
     event.attempt = attempts + 1;
     event.replay = replay;
-    shared.held.insert(out);
+    shared.held.insert(out, until);
     let home: Arc<dyn TakeBack> = Arc::<Shared>::clone(shared);
-    Ok(Some(Claim::new(event, ticket, first_attempt_at.filter(|_| attempts > 0), home)))
+    let first_attempt_at = first_attempt_at.filter(|_| attempts > 0);
+    Ok(Some(Claim::new(event, ticket, first_attempt_at, home).shared(lost, told_before(row)?)))
+}
+
+/// Returns what the last events of the lane told, the oldest first.
+fn told_before(row: &Row) -> Result<Vec<ToldBefore>, EngineError> {
+    let seqs: Vec<i64> = row.try_get::<_, Option<_>>(15)?.unwrap_or_default();
+    let states: Vec<String> = row.try_get::<_, Option<_>>(16)?.unwrap_or_default();
+    let told = seqs.into_iter().zip(states).rev();
+    Ok(told.map(|(seq, states)| ToldBefore { seq: Seq(seq), states }).collect())
 }
 
 /// Returns the event of a row, or why it cannot be read.
@@ -193,7 +226,7 @@ fn event(row: &Row) -> Result<Result<Box<OrderEvent>, String>, EngineError> {
             .map_err(|_length| EngineError::text("an event's id is not of 16 bytes"))?,
         action: row.try_get(4)?,
         seller: row.try_get(5)?,
-        verified: row.try_get(6)?,
+        verified: row.try_get::<_, i32>(6)? == 1,
         received_at: row.try_get(7)?,
         flags: row.try_get::<_, i32>(8)?.cast_unsigned(),
         warnings: row.try_get(9)?,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 
-use super::Options;
+use super::Server;
 
 /// A transaction of ours goes in one piece: one that stands still for so long holds up others, and
 /// the server cuts its connection.
@@ -19,6 +19,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection may take to come about.
 const CONNECTING: Duration = Duration::from_secs(5);
 
+/// How long the database may take for what is asked of it; then nobody can say what became of it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same on the server's side, a little less: there it is undone.
+const STATEMENT: &str = "9s";
+
+/// Waits for what is asked of the database, as long as that makes sense.
+pub(super) async fn within<T>(
+    asked: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    let answered = tokio::time::timeout(PATIENCE, asked).await;
+    answered.unwrap_or_else(|_| {
+        Err(EngineError::text(format!("the database did not answer within {PATIENCE:?}")))
+    })
+}
+
 /// What the database said, as text that tasks can share; the server's `DETAIL`, which quotes values
 /// of rows, is left out.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,7 +44,7 @@ pub(crate) struct EngineError {
 }
 
 impl EngineError {
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    pub(in crate::inbox) fn text(text: impl Into<String>) -> Self {
         Self { text: text.into() }
     }
 }
@@ -43,8 +59,9 @@ impl From<tokio_postgres::Error> for EngineError {
 }
 
 /// Opens a connection; the task that drives it ends with it.
-pub(super) async fn connect(options: &Options) -> Result<Client, EngineError> {
-    let connecting = tokio::time::timeout(CONNECTING, options.server.connect(NoTls)).await;
+pub(in crate::inbox) async fn connect(server: &Server) -> Result<Client, EngineError> {
+    let connecting =
+        tokio::time::timeout(CONNECTING, server.config.connect(server.tls.clone())).await;
     let took_long = |_| EngineError::text(format!("no connection within {CONNECTING:?}"));
     let (client, connection) = connecting.map_err(took_long)??;
     tokio::spawn(async move {
@@ -52,7 +69,7 @@ pub(super) async fn connect(options: &Options) -> Result<Client, EngineError> {
             tracing::debug!(error = %EngineError::from(error), "a connection to the inbox ended");
         }
     });
-    set_up(&client, &options.schema).await?;
+    set_up(&client, &server.schema).await?;
     Ok(client)
 }
 
@@ -60,7 +77,8 @@ pub(super) async fn connect(options: &Options) -> Result<Client, EngineError> {
 pub(super) async fn set_up(client: &Client, schema: &str) -> Result<(), EngineError> {
     let set = format!(
         "SET search_path = \"{schema}\"; SET default_transaction_isolation = 'read committed';
-         SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}'"
+         SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION}';
+         SET statement_timeout = '{STATEMENT}'"
     );
     Ok(client.batch_execute(&set).await?)
 }
@@ -68,7 +86,7 @@ pub(super) async fn set_up(client: &Client, schema: &str) -> Result<(), EngineEr
 /// A connection with its prepared statements, opened when it is needed and again after it was lost.
 #[derive(Debug)]
 pub(super) struct Link<const N: usize> {
-    options: Options,
+    server: Server,
     sql: [&'static str; N],
     open: Option<(Client, [Statement; N])>,
     pause: Duration,
@@ -78,8 +96,8 @@ pub(super) struct Link<const N: usize> {
 
 impl<const N: usize> Link<N> {
     /// Returns a link for these statements.
-    pub(super) fn new(options: Options, sql: [&'static str; N]) -> Self {
-        Self { options, sql, open: None, pause: FIRST_PAUSE, rests_until: None }
+    pub(super) fn new(server: Server, sql: [&'static str; N]) -> Self {
+        Self { server, sql, open: None, pause: FIRST_PAUSE, rests_until: None }
     }
 
     /// Returns the connection and its statements.
@@ -100,7 +118,7 @@ impl<const N: usize> Link<N> {
 
     async fn connect(&mut self) -> Result<(Client, [Statement; N]), EngineError> {
         let opened = async {
-            let client = connect(&self.options).await?;
+            let client = connect(&self.server).await?;
             let mut statements = Vec::with_capacity(N);
             for sql in self.sql {
                 statements.push(client.prepare(sql).await?);
@@ -116,9 +134,13 @@ impl<const N: usize> Link<N> {
 
     /// Waits until the database may be asked again.
     pub(super) async fn rest(&self) {
-        if let Some(until) = self.rests_until {
-            tokio::time::sleep_until(until).await;
-        }
+        tokio::time::sleep(self.resting()).await;
+    }
+
+    /// Returns how long it is until the database may be asked again.
+    pub(super) fn resting(&self) -> Duration {
+        let now = tokio::time::Instant::now();
+        self.rests_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Gives the connection up: nobody knows in which state it is. What failed on it may fail

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::poll_fn;
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio_postgres::AsyncMessage;
 
 use super::Shared;
 use super::connect::{self, EngineError, Link};
@@ -28,9 +28,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 async fn listen(shared: &Shared) -> Result<(), EngineError> {
-    let (client, mut connection) = shared.options.server.connect(NoTls).await?;
+    let server = &shared.options.server;
+    let (client, mut connection) = server.config.connect(server.tls.clone()).await?;
     let listening = async {
-        connect::set_up(&client, &shared.options.schema).await?;
+        connect::set_up(&client, &server.schema).await?;
         client.batch_execute(&format!("LISTEN \"{}\"", channel(shared))).await?;
         // Held while it is listened.
         std::future::pending::<Result<(), EngineError>>().await
@@ -52,7 +53,7 @@ async fn listen(shared: &Shared) -> Result<(), EngineError> {
 
 /// Tells the others of what is new, until the task is ended.
 pub(super) async fn tell(shared: Arc<Shared>) {
-    let mut link = Link::new(shared.options.clone(), [TELL]);
+    let mut link = Link::new(shared.options.server.clone(), [TELL]);
     loop {
         shared.tell.notified().await;
         let newest = shared.arrived.borrow().to_string();
@@ -70,5 +71,5 @@ pub(super) async fn tell(shared: Arc<Shared>) {
 }
 
 fn channel(shared: &Shared) -> String {
-    format!("beckn_receiver_{}", shared.options.schema)
+    format!("beckn_receiver_{}", shared.options.server.schema)
 }

@@ -18,16 +18,24 @@
 //! a batch is kept again. Settlements wait for it. What was claimed by a receiver that ended is
 //! claimed by another when the lease is over, and is given up at the third time.
 
+pub(crate) mod about;
 mod claims;
-mod connect;
+pub(in crate::inbox) mod connect;
+mod expecting;
 mod held;
 mod house;
 mod listen;
+#[cfg(test)]
+mod model_tests;
 mod options;
-mod schema;
+pub(in crate::inbox) mod schema;
+mod server;
 mod settling;
 #[cfg(test)]
-mod tests;
+mod shared_tests;
+#[cfg(test)]
+pub(crate) mod tests;
+mod upkeep;
 mod writer;
 
 use std::borrow::Cow;
@@ -35,17 +43,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use uuid::Uuid;
+use uuid::timestamp::context::ContextV7;
 
 use self::connect::EngineError;
 use self::held::Held;
-use self::house::{Refusals, Unsettled};
+use self::house::{Counted, Refusals};
 pub(crate) use self::options::Options;
 use self::schema::SchemaError;
+pub(crate) use self::server::Server;
 use self::settling::Settled;
 use self::writer::Append;
+use super::expectations::{Counts, ExpectError, Expectation, Expected, Expecting, NewExpectation};
+use super::notes::Notes;
 use super::prints::{Prints, Secret};
 use super::{
     Claim, Depth, Error, Inbox, Outlet, Receipt, Record, Refusal, Settlement, StatesAtRest,
@@ -63,13 +77,19 @@ struct Shared {
     owner: [u8; 16],
     /// What is out.
     held: Held,
-    unsettled: Unsettled,
+    unsettled: Counted,
+    /// What is waited for.
+    expected: Counted,
+    counts: Arc<Counts>,
+    notes: Mutex<Notes>,
+    ids: Mutex<ContextV7>,
     refusals: Refusals,
     /// What the bodies of the appends weigh together that wait.
     waiting_bytes: AtomicUsize,
     settled: mpsc::UnboundedSender<settling::Message>,
     /// One look for what may be claimed at a time.
     claiming: tokio::sync::Mutex<claims::Desk>,
+    expecting: tokio::sync::Mutex<expecting::Desk>,
     /// Claims look again.
     woken: Notify,
     /// The other receivers are to be told of something new.
@@ -90,7 +110,8 @@ pub(crate) struct PostgresInbox {
     appends: Mutex<Option<mpsc::Sender<Append>>>,
     writing: Mutex<JoinSet<()>>,
     /// Ended when the handle is dropped.
-    _tasks: JoinSet<()>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it ends them"))]
+    tasks: Mutex<JoinSet<()>>,
     #[cfg(test)]
     renewing: tokio::task::AbortHandle,
 }
@@ -105,12 +126,15 @@ impl PostgresInbox {
         options: Options,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, SchemaError> {
-        let mut client = connect::connect(&options).await?;
+        let mut client = connect::connect(&options.server).await?;
         schema::check(&client).await?;
-        schema::migrate(&mut client, &options.schema).await?;
+        schema::migrate(&mut client, &options.server.schema).await?;
         let secret = Secret::new(schema::secret(&client).await?);
-        let unsettled = Unsettled::default();
-        unsettled.look(&client, options.unsettled_limit).await?;
+        house::register(&client, options.outlets.names()).await?;
+        upkeep::reroute(&client, &options.outlets, false).await?;
+        let (unsettled, expected) = (Counted::default(), Counted::default());
+        unsettled.look(&client, house::UNSETTLED, options.unsettled_limit).await?;
+        expected.look(&client, house::EXPECTED, options.expectations_limit).await?;
         let newest = house::newest(&client).await?;
         let (settled, settlements) = mpsc::unbounded_channel();
         let (appends, queue) = mpsc::channel(options.queue_limit);
@@ -119,10 +143,15 @@ impl PostgresInbox {
             owner: *uuid::Uuid::new_v4().as_bytes(),
             held: Held::default(),
             unsettled,
+            expected,
+            counts: Arc::default(),
+            notes: Mutex::default(),
+            ids: Mutex::new(ContextV7::new()),
             refusals: Refusals::default(),
             waiting_bytes: AtomicUsize::new(0),
             settled,
             claiming: tokio::sync::Mutex::new(claims::Desk::new(&options)),
+            expecting: tokio::sync::Mutex::new(expecting::Desk::new(&options)),
             woken: Notify::new(),
             tell: Notify::new(),
             arrived: watch::Sender::new(newest),
@@ -138,6 +167,7 @@ impl PostgresInbox {
         tasks.spawn(held::renew(Arc::clone(&shared)));
         #[cfg(test)]
         let renewing = tasks.spawn(held::renew(Arc::clone(&shared)));
+        tasks.spawn(held::watch(Arc::clone(&shared)));
         tasks.spawn(house::run(Arc::clone(&shared)));
         tasks.spawn(listen::run(Arc::clone(&shared)));
         tasks.spawn(listen::tell(Arc::clone(&shared)));
@@ -146,10 +176,18 @@ impl PostgresInbox {
             secret,
             appends: Mutex::new(Some(appends)),
             writing: Mutex::new(writing),
-            _tasks: tasks,
+            tasks: Mutex::new(tasks),
             #[cfg(test)]
             renewing,
         }))
+    }
+
+    /// Ends as if the process had been killed: nothing more is written, renewed or handed back.
+    #[cfg(test)]
+    fn abandon(&self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        lock(&self.tasks).abort_all();
+        lock(&self.writing).abort_all();
     }
 
     /// Renews no lease any more, as if the process stood still; for tests.
@@ -172,14 +210,7 @@ impl PostgresInbox {
         if shared.waiting_bytes.load(Ordering::Relaxed) >= options.queue_bytes {
             return Err(Error::QueueFull);
         }
-        let seller = event.seller();
-        let prints = Prints::of(&self.secret, &record, &event, &seller);
-        let outlet = options.outlets.of(&event.address());
-        let handler = options.outlets.names()[usize::from(outlet.0)].clone();
-        let (answer, receipt) = oneshot::channel();
-        let queued = Instant::now();
-        let repeated_by = Vec::new();
-        let append = Append { event, record, seller, prints, handler, answer, repeated_by, queued };
+        let (append, receipt) = self.entry(record, event);
         let appends = lock(&self.appends).clone().ok_or(Error::Closed)?;
         shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         appends.try_send(append).map_err(|refused| {
@@ -191,6 +222,23 @@ impl PostgresInbox {
         })?;
         drop(appends);
         receipt.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Returns what is put in line, and where it is answered.
+    fn entry(
+        &self,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> (Append, oneshot::Receiver<Result<Receipt, Error>>) {
+        let seller = event.seller();
+        let prints = Prints::of(&self.secret, &record, &event, &seller);
+        let outlets = &self.shared.options.outlets;
+        let outlet = outlets.of(&event.address());
+        let handler = outlets.names()[usize::from(outlet.0)].clone();
+        let (answer, receipt) = oneshot::channel();
+        let (queued, repeated_by) = (Instant::now(), Vec::new());
+        let append = Append { event, record, seller, prints, handler, answer, repeated_by, queued };
+        (append, receipt)
     }
 }
 
@@ -275,6 +323,11 @@ impl Inbox for PostgresInbox {
         full.then_some(Error::TooManyUnsettled)
     }
 
+    fn failed(&self) -> BoxFuture<'static, ()> {
+        // It comes back when the database does.
+        Box::pin(std::future::pending())
+    }
+
     fn arrivals(&self) -> watch::Receiver<i64> {
         self.shared.arrived.subscribe()
     }
@@ -297,13 +350,53 @@ impl Inbox for PostgresInbox {
     }
 }
 
+impl Expecting for PostgresInbox {
+    fn expect(&self, new: NewExpectation) -> BoxFuture<'_, Result<Expected, ExpectError>> {
+        Box::pin(self.register(new))
+    }
+
+    fn forget_expectation(&self, _id: Uuid) {
+        // It is nowhere but in the database.
+    }
+
+    fn look_for_expected(&self) -> BoxFuture<'_, Result<(), Error>> {
+        // A registering has looked to the end.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn overdue(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<Vec<Arc<Expectation>>, Error>> {
+        Box::pin(self.look_for_overdue(now))
+    }
+
+    fn tell_silence<'a>(
+        &'a self,
+        of: &'a Expectation,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> BoxFuture<'a, Result<Option<Receipt>, Error>> {
+        Box::pin(self.keep_silence(of, record, event))
+    }
+
+    fn next_silence(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
+    fn open_expectations(&self) -> usize {
+        usize::try_from(self.shared.expected.count()).unwrap_or(usize::MAX)
+    }
+
+    fn expectation_counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.shared.counts)
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // What is under these locks is whole after any panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns a text as the database can hold it: it has no place for a NUL, which JSON has.
-fn text(text: &str) -> Cow<'_, str> {
+pub(in crate::inbox) fn text(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{fffd}"))
     } else {

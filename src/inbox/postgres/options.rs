@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Server;
 use crate::inbox::Outlets;
 use crate::metrics::Metrics;
 
@@ -10,9 +11,7 @@ use crate::metrics::Metrics;
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// Where the database is.
-    pub(crate) server: tokio_postgres::Config,
-    /// The schema that the tables are in: small letters, digits and `_`.
-    pub(crate) schema: String,
+    pub(crate) server: Server,
     /// The handlers.
     pub(crate) outlets: Outlets,
     /// How many appends one commit takes at most.
@@ -23,6 +22,14 @@ pub(crate) struct Options {
     pub(crate) queue_bytes: usize,
     /// How many events may be unsettled.
     pub(crate) unsettled_limit: usize,
+    /// How long settled events are kept.
+    pub(crate) retention_days: u32,
+    /// How large the log may be.
+    pub(crate) retention_bytes: u64,
+    /// How long dead letters are kept.
+    pub(crate) dead_letter_days: u32,
+    /// How many expectations may be open.
+    pub(crate) expectations_limit: usize,
     /// How many refusals are kept; half of the room is for verified sellers.
     pub(crate) refusals_kept: usize,
     /// How much of a refused body is kept.

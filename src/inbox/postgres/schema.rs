@@ -1,7 +1,8 @@
 //! What is at rest: the tables, their version, and the steps between versions.
 
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, GenericClient, Transaction};
 
+use super::Server;
 use super::connect::EngineError;
 
 /// Each step takes the tables from the version that is its index to the next; a step that was
@@ -23,6 +24,14 @@ pub(crate) enum SchemaError {
          takes away; set it to `on` for this role or database"
     )]
     NotDurable,
+    /// The tables are of an older version, and only a receiver brings them to this one.
+    #[error("the inbox has the schema {found}, older than {known}: start the receiver once")]
+    Older {
+        /// The version of the tables.
+        found: usize,
+        /// The version of this program.
+        known: usize,
+    },
     /// The tables were made by a later version.
     #[error(
         "the inbox has schema {found}, this version knows up to {known}: run the newer version"
@@ -50,17 +59,7 @@ pub(super) async fn migrate(client: &mut Client, schema: &str) -> Result<(), Sch
 async fn steps(transaction: &Transaction<'_>, schema: &str) -> Result<bool, SchemaError> {
     let engine = EngineError::from;
     transaction.query("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION]).await.map_err(engine)?;
-    let there = transaction
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&format!("{schema}.meta")])
-        .await
-        .map_err(engine)?;
-    let found = if there.get(0) {
-        let version = "SELECT number FROM meta WHERE name = 'schema'";
-        let row = transaction.query_one(version, &[]).await.map_err(engine)?;
-        usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX)
-    } else {
-        0
-    };
+    let found = version(transaction, schema).await?;
     if found > STEPS.len() {
         return Err(SchemaError::Newer { found, known: STEPS.len() });
     }
@@ -80,8 +79,36 @@ async fn steps(transaction: &Transaction<'_>, schema: &str) -> Result<bool, Sche
     Ok(true)
 }
 
+/// Returns the version of the tables, 0 where there are none.
+async fn version(client: &impl GenericClient, schema: &str) -> Result<usize, EngineError> {
+    let there = "SELECT to_regclass($1) IS NOT NULL";
+    let there = client.query_one(there, &[&format!("{schema}.meta")]).await?;
+    if !there.try_get::<_, bool>(0)? {
+        return Ok(0);
+    }
+    let row = client.query_one("SELECT number FROM meta WHERE name = 'schema'", &[]).await?;
+    Ok(usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX))
+}
+
+/// Returns whether there is an inbox, for who stands beside the receivers and changes no table.
+///
+/// # Errors
+/// Its tables are of another version.
+pub(in crate::inbox) async fn is_there(
+    client: &Client,
+    server: &Server,
+) -> Result<bool, SchemaError> {
+    let known = STEPS.len();
+    match version(client, &server.schema).await? {
+        0 => Ok(false),
+        found if found > known => Err(SchemaError::Newer { found, known }),
+        found if found < known => Err(SchemaError::Older { found, known }),
+        _ => Ok(true),
+    }
+}
+
 /// Returns the inbox's secret, drawn by whoever asks first.
-pub(super) async fn secret(client: &Client) -> Result<[u8; 32], EngineError> {
+pub(in crate::inbox) async fn secret(client: &Client) -> Result<[u8; 32], EngineError> {
     let mut drawn = [0_u8; 32];
     drawn[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     drawn[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());

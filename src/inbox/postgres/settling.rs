@@ -7,11 +7,14 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::types::ToSql;
 
-use super::connect::{EngineError, Link};
+use super::connect::{EngineError, Link, within};
 use super::held::Out;
 use super::{Shared, text};
 use crate::inbox::outcome::{Outcome, State};
 use crate::inbox::{Found, Settlement};
+
+/// So many failed attempts of a round are kept, the newest.
+const ATTEMPTS_KEPT: i32 = 50;
 
 /// So many are written at once.
 const BATCH: usize = 512;
@@ -20,7 +23,7 @@ const BATCH: usize = 512;
 const FLUSHING: Duration = Duration::from_secs(5);
 
 const SETTLE: &str =
-    "SELECT * FROM settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    "SELECT * FROM settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 
 /// What became of a claim.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Settled {
 
 /// Writes what comes, until the task is ended.
 pub(super) async fn run(shared: Arc<Shared>, mut messages: mpsc::UnboundedReceiver<Message>) {
-    let mut link = Link::new(shared.options.clone(), [SETTLE]);
+    let mut link = Link::new(shared.options.server.clone(), [SETTLE]);
     let mut waiting = Vec::new();
     while messages.recv_many(&mut waiting, BATCH).await > 0 {
         let (mut settled, mut callers) = (Vec::new(), Vec::new());
@@ -130,7 +133,8 @@ async fn write(link: &mut Link<1>, settled: &[Settled]) -> Result<Vec<i64>, Engi
     for one in settled {
         columns.push(one);
     }
-    let rows = client.query(settle, &columns.parameters()).await?;
+    let asked = async { Ok(client.query(settle, &columns.parameters()).await?) };
+    let rows = within(asked).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
@@ -175,7 +179,7 @@ impl Columns {
         self.found.push(found.map(|found| text(&found.states).into_owned()));
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 14] {
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 15] {
         [
             &self.lanes,
             &self.fences,
@@ -191,6 +195,7 @@ impl Columns {
             &self.settled_at,
             &self.flags,
             &self.found,
+            &ATTEMPTS_KEPT,
         ]
     }
 }

@@ -4,25 +4,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::{Options, PostgresInbox};
+use super::{Options, PostgresInbox, Server, connect};
 use crate::event::EventId;
 use crate::inbox::contract::{Bench, ManualClock, SAMPLE, Sample, check_all, new_id};
 use crate::inbox::{Error, Inbox, Outlets, Receipt, Settlement};
+use crate::servers::pem;
 use crate::servers::postgres::Postgres;
+use crate::words::Chain;
 
 /// Small bounds, and a look around that comes soon.
-fn options(cluster: &Postgres, schema: &str) -> Options {
+pub(crate) fn options(cluster: &Postgres, schema: &str) -> Options {
     Options {
-        server: cluster.url().parse().unwrap(),
-        schema: schema.to_owned(),
+        server: Server::of_test(&cluster.url(), schema),
         outlets: Outlets::one("app"),
         batch_limit: 512,
         queue_limit: 8192,
         queue_bytes: 64 << 20,
         unsettled_limit: 1_000_000,
+        retention_days: 30,
+        retention_bytes: 10 << 30,
+        dead_letter_days: 90,
+        expectations_limit: 100_000,
         refusals_kept: 10_000,
         refusal_body_bytes: 16 << 10,
         refusal_queue: 1024,
@@ -33,7 +39,15 @@ fn options(cluster: &Postgres, schema: &str) -> Options {
     }
 }
 
-async fn open(options: Options, clock: &Arc<ManualClock>) -> (Arc<PostgresInbox>, Bench) {
+/// Writes what an engine does not, or what another version did.
+pub(crate) async fn write(server: &Server, sql: &str) {
+    super::connect::connect(server).await.unwrap().batch_execute(sql).await.unwrap();
+}
+
+pub(super) async fn open(
+    options: Options,
+    clock: &Arc<ManualClock>,
+) -> (Arc<PostgresInbox>, Bench) {
     let clock = Arc::clone(clock);
     let inbox = PostgresInbox::open(options, Arc::<ManualClock>::clone(&clock)).await.unwrap();
     (Arc::clone(&inbox), Bench { inbox, clock })
@@ -150,7 +164,7 @@ async fn a_database_that_goes_away_loses_nothing_that_was_answered() {
 async fn a_server_that_answers_before_it_keeps_is_refused() {
     let Some(cluster) = Postgres::start() else { return };
     let mut options = options(&cluster, "lax");
-    options.server.options("-c synchronous_commit=off");
+    options.server.config.options("-c synchronous_commit=off");
     let refused = PostgresInbox::open(options, ManualClock::new()).await;
     let error = refused.expect_err("it must not be opened").to_string();
     assert!(error.contains("synchronous_commit"), "{error}");
@@ -165,4 +179,42 @@ async fn a_text_with_a_nul_is_kept() {
     let claim = bench.claim(1).await.remove(0);
     assert_eq!(claim.event().id, id);
     assert_eq!(claim.event().context.transaction_id.as_deref(), Some("t\0"), "the body is whole");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_encrypted_connection_is_to_whom_the_settings_trust() {
+    let issuer = || {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let (trusted, another) = (issuer(), issuer());
+    let key = KeyPair::generate().unwrap();
+    let of_server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = of_server.signed_by(&key, &trusted).unwrap();
+    let certificate = pem("CERTIFICATE", certificate.der());
+    let key = pem("PRIVATE KEY", &key.serialize_der());
+    let files = [("ssl_cert_file", certificate.as_str()), ("ssl_key_file", key.as_str())];
+    let Some(cluster) = Postgres::start_with(&files) else { return };
+    let trusting = |issuer: &CertifiedIssuer<'_, KeyPair>| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider);
+        let tls = tls.with_safe_default_protocol_versions().unwrap();
+        let tls = tls.with_root_certificates(roots).with_no_client_auth();
+        let url = format!("{}?sslmode=require", cluster.url());
+        let server = Server::new(url.parse().unwrap(), "encrypted".to_owned(), tls);
+        Options { server, ..options(&cluster, "encrypted") }
+    };
+    let refused = PostgresInbox::open(trusting(&another), ManualClock::new()).await;
+    let error = Chain(&refused.expect_err("nobody may listen in")).to_string();
+    assert!(error.contains("certificate"), "{error}");
+    let (_inbox, bench) = open(trusting(&trusted), &ManualClock::new()).await;
+    bench.append(SAMPLE).await.unwrap();
+    // The one that listens, too.
+    let client = connect::connect(&trusting(&trusted).server).await.unwrap();
+    let sql = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+         WHERE backend_type = 'client backend' AND NOT ssl";
+    assert_eq!(client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
 }

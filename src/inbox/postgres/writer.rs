@@ -6,33 +6,32 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 use uuid::timestamp::context::ContextV7;
 
-use super::Shared;
-use super::connect::{EngineError, Link};
-use super::text;
+use super::connect::{EngineError, Link, within};
+use super::{Shared, lock, text};
 use crate::event::{EventId, Flag, Flags, OrderEvent};
+use crate::inbox::notes::Tally;
 use crate::inbox::prints::Prints;
 use crate::inbox::stored::warnings_at_rest;
 use crate::inbox::{Error, Receipt, Record, Seq, Standing};
+use crate::metrics::{Answer, FromSeller};
 
-/// How long a batch may take until nobody can say what became of it.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-const APPEND: &str =
+pub(super) const APPEND: &str =
     "SELECT n, original, seq, flags FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9,
-     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
 
 /// Where an append is answered.
-pub(super) type Answer = oneshot::Sender<Result<Receipt, Error>>;
+pub(super) type Caller = oneshot::Sender<Result<Receipt, Error>>;
 
 /// A callback that waits to be kept.
 #[derive(Debug)]
@@ -43,22 +42,21 @@ pub(super) struct Append {
     pub(super) prints: Prints,
     /// The name of its handler.
     pub(super) handler: String,
-    pub(super) answer: Answer,
+    pub(super) answer: Caller,
     /// Others of the same bytes: they are duplicates of it, or of what it repeats.
-    pub(super) repeated_by: Vec<Answer>,
+    pub(super) repeated_by: Vec<Caller>,
     /// When it was put in line.
     pub(super) queued: Instant,
 }
 
 /// Keeps what comes until nothing can come any more.
 pub(super) async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append>) {
-    let mut link = Link::new(shared.options.clone(), [APPEND]);
-    let ids = ContextV7::new();
+    let mut link = Link::new(shared.options.server.clone(), [APPEND]);
     let mut held_over = VecDeque::new();
     while let Some(mut batch) = next_batch(&shared, &mut queue, &mut held_over).await {
         let began = Instant::now();
         for append in &mut batch {
-            append.event.id = new_id(&ids, append);
+            append.event.id = new_id(&shared.ids, append.event.received_at);
         }
         match keep(&mut link, &batch).await {
             Ok(kept) => {
@@ -131,29 +129,27 @@ fn part(waiting: &mut VecDeque<Append>, limit: usize) -> (Vec<Append>, usize) {
 /// Lets everyone know of a commit.
 fn publish(shared: &Shared, batch: Vec<Append>, kept: Vec<Kept>) {
     let durable = Instant::now();
-    let inbox = &shared.options.metrics.inbox;
-    let (mut newest, mut pending) = (0, 0);
+    let (mut newest, mut pending, mut met) = (0, 0, 0);
     let mut answers = Vec::with_capacity(batch.len());
     for (append, kept) in batch.into_iter().zip(kept) {
-        inbox.appended_after(durable - append.queued);
-        let receipt = match kept {
+        shared.options.metrics.inbox.appended_after(durable - append.queued);
+        note(shared, &append, kept);
+        let (of, receipt) = match kept {
             Kept::New { seq, flags } => {
                 newest = newest.max(seq);
                 pending += u64::from(append.record.standing == Standing::Pending);
-                flags.iter().for_each(|flag| shared.options.metrics.flagged(flag.as_str()));
-                Receipt::New { id: append.event.id, seq: Seq(seq) }
+                met += usize::from(flags.contains(Flag::Solicited));
+                let id = append.event.id;
+                (id, Receipt::New { id, seq: Seq(seq) })
             }
-            Kept::Duplicate { of } => Receipt::Duplicate { of },
-        };
-        let of = match receipt {
-            Receipt::New { id, .. } => id,
-            Receipt::Duplicate { of } => of,
+            Kept::Duplicate { of, .. } => (of, Receipt::Duplicate { of }),
         };
         let repeats =
             append.repeated_by.into_iter().map(|caller| (caller, Receipt::Duplicate { of }));
         answers.extend(repeats);
         answers.push((append.answer, receipt));
     }
+    shared.counts.add(0, met, 0);
     shared.unsettled.add(pending);
     shared.away.send_if_modified(|away| away.take().is_some());
     // Before the answers: a stream that begins after an ACK begins after its event.
@@ -164,30 +160,55 @@ fn publish(shared: &Shared, batch: Vec<Append>, kept: Vec<Kept>) {
     }
     if pending > 0 {
         shared.woken.notify_waiters();
+    }
+    if newest > 0 {
         shared.tell.notify_one();
     }
 }
 
-fn new_id(ids: &ContextV7, append: &Append) -> EventId {
-    let at = append.event.received_at;
+/// Counts what came, and notes it for its seller.
+fn note(shared: &Shared, append: &Append, kept: Kept) {
+    let (metrics, now) = (&shared.options.metrics, shared.clock.now());
+    let (seller, event) = (append.seller.as_str(), &append.event);
+    let verified = event.sender.is_some();
+    let seen_at = Some(event.received_at.timestamp());
+    let mut notes = lock(&shared.notes);
+    let (seq, answer) = match kept {
+        Kept::New { seq, flags } => {
+            flags.iter().for_each(|flag| metrics.flagged(flag.as_str()));
+            notes.tally(seller, Tally::of_append(event, false), now);
+            (seq, Answer::Ack)
+        }
+        Kept::Duplicate { seq, .. } => (seq, Answer::Duplicate),
+    };
+    metrics.count_seller(FromSeller { seller, verified, answer }, seen_at);
+    let repeats = append.repeated_by.len() + usize::from(matches!(kept, Kept::Duplicate { .. }));
+    for _ in 0..repeats {
+        notes.repeat(seq, now);
+        notes.tally(seller, Tally::of_append(event, true), now);
+    }
+    for _ in 0..append.repeated_by.len() {
+        let answer = Answer::Duplicate;
+        metrics.count_seller(FromSeller { seller, verified, answer }, seen_at);
+    }
+}
+
+pub(super) fn new_id(ids: &Mutex<ContextV7>, at: DateTime<Utc>) -> EventId {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
-    let timestamp = uuid::Timestamp::from_unix(ids, seconds, at.timestamp_subsec_nanos());
+    let timestamp = uuid::Timestamp::from_unix(&*lock(ids), seconds, at.timestamp_subsec_nanos());
     EventId::new(Uuid::new_v7(timestamp))
 }
 
 /// What the database has decided of an append.
 #[derive(Debug, Clone, Copy)]
-enum Kept {
+pub(super) enum Kept {
     New { seq: i64, flags: Flags },
-    Duplicate { of: EventId },
+    Duplicate { of: EventId, seq: i64 },
 }
 
 async fn keep(link: &mut Link<1>, batch: &[Append]) -> Result<Vec<Kept>, EngineError> {
     let (client, [append]) = link.get().await?;
-    let answered = tokio::time::timeout(PATIENCE, call(client, append, batch)).await;
-    let answered = answered.unwrap_or_else(|_| {
-        Err(EngineError::text(format!("the database did not answer within {PATIENCE:?}")))
-    });
+    let answered = within(call(client, append, batch)).await;
     if answered.is_err() {
         link.give_up();
     }
@@ -211,11 +232,11 @@ async fn call(
     all.ok_or_else(|| EngineError::text("the database did not say what became of an append"))
 }
 
-fn read(row: &Row) -> Result<Kept, EngineError> {
+pub(super) fn read(row: &Row) -> Result<Kept, EngineError> {
     if let Some(original) = row.try_get::<_, Option<&[u8]>>(1)? {
         let uuid = Uuid::from_slice(original);
         let uuid = uuid.map_err(|_length| EngineError::text("an event's id is not of 16 bytes"))?;
-        return Ok(Kept::Duplicate { of: EventId::new(uuid) });
+        return Ok(Kept::Duplicate { of: EventId::new(uuid), seq: row.try_get(2)? });
     }
     let flags = row.try_get::<_, i32>(3)?.cast_unsigned();
     Ok(Kept::New { seq: row.try_get(2)?, flags: Flags::from_bits(flags) })
@@ -223,7 +244,7 @@ fn read(row: &Row) -> Result<Kept, EngineError> {
 
 /// The columns of a batch.
 #[derive(Default)]
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     ids: Vec<Vec<u8>>,
     actions: Vec<&'static str>,
     sellers: Vec<Cow<'a, str>>,
@@ -246,11 +267,16 @@ struct Columns<'a> {
     handlers: Vec<&'a str>,
 }
 
-/// The bit of an event that has known ids and another content.
+/// The bits of flags that the database sets or looks at.
 const ID_REUSED: i32 = Flag::IdReused.bit().cast_signed();
+const SOLICITED: i32 = Flag::Solicited.bit().cast_signed();
+const SILENCE: i32 = Flag::Silence.bit().cast_signed();
+
+/// How long a callback is called late that comes after the silence was told, in microseconds.
+const LATE_FOR: i64 = 24 * 60 * 60 * 1_000_000;
 
 impl<'a> Columns<'a> {
-    fn of(batch: &'a [Append]) -> Self {
+    pub(super) fn of(batch: &'a [Append]) -> Self {
         let mut columns = Self::default();
         for append in batch {
             columns.push(append);
@@ -286,7 +312,7 @@ impl<'a> Columns<'a> {
         self.handlers.push(handler);
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 21] {
+    pub(super) fn parameters(&self) -> [&(dyn ToSql + Sync); 24] {
         [
             &self.ids,
             &self.actions,
@@ -309,6 +335,9 @@ impl<'a> Columns<'a> {
             &self.standings,
             &self.handlers,
             &ID_REUSED,
+            &SOLICITED,
+            &SILENCE,
+            &LATE_FOR,
         ]
     }
 }

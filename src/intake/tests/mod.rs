@@ -95,7 +95,7 @@ impl Bench {
     }
 
     fn reader(&self) -> Reader {
-        Reader::open(self.directory.path()).unwrap()
+        Reader::open(&self.directory.path().into()).unwrap()
     }
 
     fn stored(&self, id: EventId) -> Detail {

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
@@ -12,10 +10,8 @@ use super::super::{OpenError, Options, RabbitMq};
 use super::scene::{Scene, event, fails};
 use crate::handler::OrderEventHandler as _;
 use crate::registry::tls::TlsError;
-use crate::servers::{
-    rabbitmq::{Own, free_port},
-    skip,
-};
+use crate::servers::rabbitmq::{Own, free_port};
+use crate::servers::{pem, skip};
 
 /// Writes an authority's certificate, and a server's for `localhost` with its key.
 fn write_certificates(directory: &Path) {
@@ -28,10 +24,6 @@ fn write_certificates(directory: &Path) {
     fs::write(directory.join("ca.pem"), pem("CERTIFICATE", ca.der())).unwrap();
     fs::write(directory.join("server.pem"), pem("CERTIFICATE", server.der())).unwrap();
     fs::write(directory.join("server.key"), pem("PRIVATE KEY", &key.serialize_der())).unwrap();
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }
 
 #[tokio::test]

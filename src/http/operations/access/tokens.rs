@@ -215,6 +215,13 @@ fn make(path: &Path) -> std::io::Result<()> {
          admin|read,bodies,act|{}\n",
         random_text()?
     );
+    if let Some(directory) = path.parent() {
+        // An inbox in a database has made none.
+        let mut make = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
+        make.recursive(true).create(directory)?;
+    }
     // Written whole under another name: a start that ends half-way leaves no file without a token.
     let unfinished = path.with_extension("new");
     match std::fs::remove_file(&unfinished) {
