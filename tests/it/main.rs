@@ -32,8 +32,10 @@ mod privacy;
 mod readme;
 mod registry;
 mod remote;
+#[cfg(feature = "postgres")]
+mod replicas;
 mod seller;
-#[cfg(any(feature = "jetstream", feature = "rabbitmq"))]
+#[cfg(any(feature = "jetstream", feature = "postgres", feature = "rabbitmq"))]
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signing;

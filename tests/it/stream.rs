@@ -10,21 +10,21 @@ use tokio::net::TcpStream;
 use crate::harness::{PATIENCE, Recorder, TestReceiver, on_status, request};
 
 /// A reader of server-sent events, after the specification of HTML and not with code of ours.
-struct Reader {
+pub(crate) struct Reader {
     lines: Lines<BufReader<TcpStream>>,
     status: u16,
 }
 
 /// What a reader is given.
 #[derive(Debug)]
-struct Event {
-    id: Option<u64>,
+pub(crate) struct Event {
+    pub(crate) id: Option<u64>,
     kind: String,
     data: Value,
 }
 
 impl Reader {
-    async fn open(address: SocketAddr, path: &str, headers: &str) -> Self {
+    pub(crate) async fn open(address: SocketAddr, path: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -36,7 +36,7 @@ impl Reader {
 
     /// Waits for the next event; `None`: the stream is over. The lines of chunked encoding, which
     /// are no field of an event, are passed over.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         let (mut id, mut kind, mut data) = (None, String::new(), None);
         loop {
             let line =

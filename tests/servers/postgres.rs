@@ -1,7 +1,5 @@
 //! A PostgreSQL cluster with a directory and a port of its own.
 
-#![allow(dead_code, reason = "the tests of the whole receiver do not use it yet")]
-
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -19,17 +17,24 @@ pub(crate) struct Postgres {
     programs: PathBuf,
     process: Child,
     port: u16,
+    /// The server's own settings.
+    settings: Vec<String>,
 }
 
 impl Postgres {
     /// Starts one; `None`, said aloud, on a machine that has none.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts one that takes encrypted connections, too; each setting names a file of this text.
+    pub(crate) fn start_with(files: &[(&str, &str)]) -> Option<Self> {
         let Some(programs) = programs() else {
             super::skip("PostgreSQL (its initdb and postgres)");
             return None;
         };
         let directory = TempDir::new().unwrap();
-        give(directory.path());
+        give(directory.path(), 0o700);
         let data = directory.path().join("data");
         // Without waiting for the disk: what is made here is thrown away.
         let mut make = as_other(&programs.join("initdb"));
@@ -37,8 +42,18 @@ impl Postgres {
         let ended = make.arg(&data).output().unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = spawn(&programs, &data, port);
-        let mut cluster = Self { directory, programs, process, port };
+        let mut settings = Vec::new();
+        for (setting, text) in files {
+            let file = data.join(format!("{setting}.pem"));
+            std::fs::write(&file, text).unwrap();
+            give(&file, 0o600);
+            settings.extend(["-c".to_owned(), format!("{setting}={}", file.display())]);
+        }
+        if !files.is_empty() {
+            settings.extend(["-c", "ssl=on"].map(str::to_owned));
+        }
+        let process = spawn(&programs, &data, port, &settings);
+        let mut cluster = Self { directory, programs, process, port, settings };
         cluster.wait_until_ready();
         Some(cluster)
     }
@@ -55,7 +70,7 @@ impl Postgres {
 
     /// Starts it again where it was.
     pub(crate) fn restart(&mut self) {
-        self.process = spawn(&self.programs, &self.data(), self.port);
+        self.process = spawn(&self.programs, &self.data(), self.port, &self.settings);
         self.wait_until_ready();
     }
 
@@ -104,11 +119,12 @@ fn programs() -> Option<PathBuf> {
     found.pop()
 }
 
-fn spawn(programs: &Path, data: &Path, port: u16) -> Child {
+fn spawn(programs: &Path, data: &Path, port: u16, settings: &[String]) -> Child {
     as_other(&programs.join("postgres"))
         .arg("-D")
         .arg(data)
         .args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()])
+        .args(settings)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -131,13 +147,13 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn give(directory: &Path) {
+fn give(path: &Path, mode: u32) {
     if is_root() {
         let id = |of: &str| -> u32 {
             let output = Command::new("id").args([of, "postgres"]).output().unwrap();
             String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
         };
-        chown(directory, Some(id("-u")), Some(id("-g"))).unwrap();
+        chown(path, Some(id("-u")), Some(id("-g"))).unwrap();
     }
-    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
