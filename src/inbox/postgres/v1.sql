@@ -193,78 +193,87 @@ BEGIN
     -- The next statement looks anew.
     PERFORM lock_log();
     RETURN QUERY
-    WITH input AS (
-        SELECT * FROM unnest(
-            p_ids, p_actions, p_sellers, p_verified, p_bap_ids, p_transaction_ids, p_message_ids,
-            p_domains, p_order_ids, p_states, p_received_at, p_flags, p_warnings, p_bodies,
-            p_body_prints, p_ids_prints, p_content_prints, p_lanes, p_standings, p_handlers
-        ) WITH ORDINALITY AS i (
-            id, action, seller, verified, bap_id, transaction_id, message_id, domain, order_id,
-            state, received_at, flags, warnings, body, body_print, ids_print, content_print, lane,
-            standing, handler, n)
-    ), known AS (
-        SELECT i.n,
-            -- What was rejected was never delivered: what is accepted now must be.
-            coalesce(delivered.seq, rejected.seq, CASE
-                WHEN latest.content_print = i.content_print AND (i.standing = 1 OR latest.standing = 0)
-                THEN latest.seq END) AS original,
-            latest.content_print <> i.content_print AS reused
-        FROM input i
-        LEFT JOIN event delivered
-            ON delivered.body_print = i.body_print AND delivered.standing = 0
-        LEFT JOIN LATERAL (
-            SELECT e.seq FROM event e
-            WHERE e.body_print = i.body_print AND e.standing = 1 AND i.standing = 1 LIMIT 1
-        ) rejected ON true
-        LEFT JOIN LATERAL (
-            SELECT e.seq, e.content_print, e.standing FROM event e
-            WHERE e.ids_print = i.ids_print ORDER BY e.seq DESC LIMIT 1
-        ) latest ON true
+    -- Each callback's row is whole here, so that nothing below joins two lists of the batch. What
+    -- is looked up for a row is looked up by LIMIT or OFFSET, which no plan takes for a join of all.
+    WITH decided AS MATERIALIZED (
+        SELECT known.*, CASE WHEN original IS NULL THEN nextval('place') END AS seq FROM (
+            SELECT i.*,
+                -- What was rejected was never delivered: what is accepted now must be.
+                coalesce(delivered.seq, rejected.seq, CASE
+                    WHEN latest.content_print = i.content_print
+                        AND (i.standing = 1 OR latest.standing = 0)
+                    THEN latest.seq END) AS original,
+                latest.content_print <> i.content_print AS reused
+            FROM unnest(
+                p_ids, p_actions, p_sellers, p_verified, p_bap_ids, p_transaction_ids,
+                p_message_ids, p_domains, p_order_ids, p_states, p_received_at, p_flags, p_warnings,
+                p_bodies, p_body_prints, p_ids_prints, p_content_prints, p_lanes, p_standings,
+                p_handlers
+            ) WITH ORDINALITY AS i (
+                id, action, seller, verified, bap_id, transaction_id, message_id, domain, order_id,
+                state, received_at, flags, warnings, body, body_print, ids_print, content_print,
+                lane, standing, handler, n)
+            LEFT JOIN LATERAL (
+                SELECT e.seq FROM event e
+                WHERE e.body_print = i.body_print AND e.standing = 0 LIMIT 1
+            ) delivered ON true
+            LEFT JOIN LATERAL (
+                SELECT e.seq FROM event e
+                WHERE e.body_print = i.body_print AND e.standing = 1 AND i.standing = 1 LIMIT 1
+            ) rejected ON true
+            LEFT JOIN LATERAL (
+                SELECT e.seq, e.content_print, e.standing FROM event e
+                WHERE e.ids_print = i.ids_print ORDER BY e.seq DESC LIMIT 1
+            ) latest ON true
+            ORDER BY i.n
+        ) known
     ), expected AS (
         -- The first that comes meets it.
-        SELECT DISTINCT ON (x.seq) x.seq, i.n FROM known k JOIN input i USING (n) JOIN expectation x
-            ON hashtextextended(x.message_id, 0) = hashtextextended(i.message_id, 0)
-            AND x.message_id = i.message_id AND x.action = i.action AND x.met_seq IS NULL
-            AND (x.silent_seq IS NULL OR x.due_at > i.received_at - p_late_for)
-            AND (x.transaction_id IS NULL OR x.transaction_id = i.transaction_id)
-            AND (x.bpp_id IS NULL OR bare(x.bpp_id) = bare(i.seller))
-        WHERE k.original IS NULL AND i.standing = 0 AND i.flags & p_silence = 0
-        ORDER BY x.seq, i.n
+        SELECT DISTINCT ON (x.seq) x.seq, d.n, d.seq AS event, d.received_at
+        FROM decided d CROSS JOIN LATERAL (
+            SELECT e.seq FROM expectation e
+            WHERE hashtextextended(e.message_id, 0) = hashtextextended(d.message_id, 0)
+                AND e.message_id = d.message_id AND e.action = d.action AND e.met_seq IS NULL
+                AND (e.silent_seq IS NULL OR e.due_at > d.received_at - p_late_for)
+                AND (e.transaction_id IS NULL OR e.transaction_id = d.transaction_id)
+                AND (e.bpp_id IS NULL OR bare(e.bpp_id) = bare(d.seller))
+            OFFSET 0
+        ) x
+        WHERE d.original IS NULL AND d.standing = 0 AND d.flags & p_silence = 0
+        ORDER BY x.seq, d.n
     ), fresh AS (
         INSERT INTO event (
             seq, id, action, seller, verified, bap_id, transaction_id, message_id, domain, order_id,
             state, received_at, flags, warnings, body_print, ids_print, content_print, lane, standing)
-        SELECT nextval('place'), new.* FROM (
-            SELECT i.id, i.action, i.seller, i.verified::integer, i.bap_id, i.transaction_id,
-                i.message_id, i.domain, i.order_id, i.state, i.received_at,
-                i.flags | CASE WHEN k.reused THEN p_id_reused ELSE 0 END
-                    | CASE WHEN i.n IN (SELECT x.n FROM expected x) THEN p_solicited ELSE 0 END,
-                i.warnings, i.body_print, i.ids_print, i.content_print, i.lane, i.standing
-            FROM input i JOIN known k USING (n) WHERE k.original IS NULL ORDER BY i.n
-        ) new
-        RETURNING event.seq, event.id, event.lane, event.flags, event.standing
+        SELECT seq, id, action, seller, verified::integer, bap_id, transaction_id, message_id,
+            domain, order_id, state, received_at,
+            flags | CASE WHEN reused THEN p_id_reused ELSE 0 END
+                | CASE WHEN n IN (SELECT x.n FROM expected x) THEN p_solicited ELSE 0 END,
+            warnings, body_print, ids_print, content_print, lane, standing
+        FROM decided WHERE original IS NULL
     ), kept AS (
-        INSERT INTO body SELECT f.seq, i.body FROM fresh f JOIN input i USING (id)
+        INSERT INTO body SELECT seq, body FROM decided WHERE original IS NULL
     ), weighed AS (
         UPDATE meta SET number = number + (
-            SELECT sum(octet_length(i.body) + 1024) FROM fresh f JOIN input i USING (id))
-        WHERE name = 'log_bytes' AND EXISTS (SELECT 1 FROM fresh)
+            SELECT coalesce(sum(octet_length(body) + 1024), 0) FROM decided WHERE original IS NULL)
+        WHERE name = 'log_bytes'
     ), met AS (
-        UPDATE expectation x SET met_seq = f.seq, met_at = i.received_at
-        FROM expected e JOIN input i USING (n) JOIN fresh f USING (id) WHERE x.seq = e.seq
+        UPDATE expectation x SET met_seq = e.event, met_at = e.received_at
+        FROM expected e WHERE x.seq = e.seq
     ), queued AS (
         INSERT INTO pending
-        SELECT f.seq, f.lane, i.handler FROM fresh f JOIN input i USING (id) WHERE f.standing = 0
+        SELECT seq, lane, handler FROM decided WHERE original IS NULL AND standing = 0
     ), due AS (
         -- Also where another event is first: its settlement has to see this one.
         INSERT INTO lane AS l (key, head, handler)
-        SELECT DISTINCT ON (f.lane) f.lane, f.seq, i.handler
-        FROM fresh f JOIN input i USING (id) WHERE f.standing = 0 ORDER BY f.lane, f.seq
+        SELECT DISTINCT ON (lane) lane, seq, handler
+        FROM decided WHERE original IS NULL AND standing = 0 ORDER BY lane, seq
         ON CONFLICT (key) DO UPDATE SET head = l.head
     )
-    SELECT k.n, o.id, coalesce(f.seq, k.original), f.flags
-    FROM known k JOIN input i USING (n)
-    LEFT JOIN fresh f USING (id) LEFT JOIN event o ON o.seq = k.original;
+    SELECT d.n, (SELECT o.id FROM event o WHERE o.seq = d.original), coalesce(d.seq, d.original),
+        d.flags | CASE WHEN d.reused THEN p_id_reused ELSE 0 END
+            | CASE WHEN d.n IN (SELECT x.n FROM expected x) THEN p_solicited ELSE 0 END
+    FROM decided d;
 END $$;
 
 -- Writes what became of claims; those that another receiver has taken over change nothing. Returns

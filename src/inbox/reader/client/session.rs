@@ -139,7 +139,12 @@ async fn open(server: &Server) -> Result<Client, Error> {
     if !is_there(&client, server).await.map_err(Error::Tables)? {
         return Err(Error::NoTables { place: server.place() });
     }
-    let bound = client.batch_execute(&format!("SET statement_timeout = '{STATEMENT}'")).await;
+    let bound = client
+        .batch_execute(&format!(
+            "SET statement_timeout = '{STATEMENT}'; RESET enable_seqscan; RESET enable_hashjoin;
+             RESET enable_mergejoin; RESET enable_material; RESET plan_cache_mode"
+        ))
+        .await;
     bound.map_err(|error| unreached(error.into()))?;
     Ok(client)
 }
