@@ -3,12 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(any(feature = "cli", feature = "postgres"))]
 use tokio::runtime::Handle;
 
+#[cfg(feature = "postgres")]
+use super::database;
 use super::{StartError, options};
 use crate::clock::Clock;
 use crate::config::{Config, Engine};
 use crate::inbox::expectations::Expecting;
+#[cfg(feature = "postgres")]
+use crate::inbox::reader::place::Database;
 use crate::inbox::reader::place::Place;
 use crate::inbox::sqlite::SqliteInbox;
 use crate::inbox::{Inbox, Outlets};
@@ -22,7 +27,7 @@ pub struct DatabaseError {
 }
 
 impl DatabaseError {
-    fn new(text: impl Into<String>) -> Self {
+    pub(super) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into() }
     }
 }
@@ -47,10 +52,20 @@ pub(super) struct Opened {
 ///
 /// # Errors
 /// The settings of its database cannot be used.
+#[cfg(feature = "cli")]
 pub(crate) fn place(config: &Config, runtime: &Handle) -> Result<Place, DatabaseError> {
     match config.inbox.engine {
         Engine::Sqlite => Ok(Place::from(config.inbox.path.as_path())),
-        Engine::Postgres => database::place(config, runtime),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => {
+            let (server, runtime) = (database::server(config)?, runtime.clone());
+            Ok(Database { server, runtime }.into())
+        }
+        #[cfg(not(feature = "postgres"))]
+        Engine::Postgres => {
+            let _ = runtime;
+            Err(not_built())
+        }
     }
 }
 
@@ -62,7 +77,10 @@ pub(super) async fn open(
     clock: &Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     if config.inbox.engine == Engine::Postgres {
+        #[cfg(feature = "postgres")]
         return Box::pin(open_database(config, outlets, metrics, clock)).await;
+        #[cfg(not(feature = "postgres"))]
+        return Err(not_built().into());
     }
     let options = options::inbox_options(config, outlets, metrics);
     let clock = Arc::clone(clock);
@@ -74,16 +92,6 @@ pub(super) async fn open(
     Ok(Opened { inbox: Arc::<SqliteInbox>::clone(&inbox), expecting: inbox, place })
 }
 
-#[cfg(not(feature = "postgres"))]
-async fn open_database(
-    _config: &Config,
-    _outlets: Outlets,
-    _metrics: &Arc<Metrics>,
-    _clock: &Arc<dyn Clock>,
-) -> Result<Opened, StartError> {
-    Err(database::not_built().into())
-}
-
 #[cfg(feature = "postgres")]
 async fn open_database(
     config: &Config,
@@ -92,7 +100,6 @@ async fn open_database(
     clock: &Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     use crate::inbox::postgres::PostgresInbox;
-    use crate::inbox::reader::place::Database;
     use crate::words::Chain;
 
     let server = database::server(config)?;
@@ -107,86 +114,9 @@ async fn open_database(
 }
 
 #[cfg(not(feature = "postgres"))]
-mod database {
-    use tokio::runtime::Handle;
-
-    use super::DatabaseError;
-    use crate::config::Config;
-    use crate::inbox::reader::place::Place;
-
-    pub(super) fn place(_config: &Config, _runtime: &Handle) -> Result<Place, DatabaseError> {
-        Err(not_built())
-    }
-
-    pub(super) fn not_built() -> DatabaseError {
-        DatabaseError::new(
-            "inbox.engine is \"postgres\", and this program was built without it: build it with \
-             the cargo feature `postgres`",
-        )
-    }
-}
-
-#[cfg(feature = "postgres")]
-mod database {
-    use std::borrow::Cow;
-    use std::path::Path;
-
-    use tokio::runtime::Handle;
-
-    use super::DatabaseError;
-    use crate::config::Config;
-    use crate::inbox::postgres::Server;
-    use crate::inbox::reader::place::{Database, Place};
-    use crate::registry::tls;
-    use crate::words::Chain;
-
-    pub(super) fn place(config: &Config, runtime: &Handle) -> Result<Place, DatabaseError> {
-        let (server, runtime) = (server(config)?, runtime.clone());
-        Ok(Place::Database(Box::new(Database { server, runtime })))
-    }
-
-    /// Returns where the database is that the settings name.
-    pub(super) fn server(config: &Config) -> Result<Server, DatabaseError> {
-        let (setting, url) = url(config)?;
-        // Its own message may quote a part of what it could not read.
-        let parsed: Result<tokio_postgres::Config, _> = url.trim().parse();
-        let connection = parsed.map_err(|_may_hold_the_password| {
-            DatabaseError::new(format!(
-                "{setting}: expected postgres://user:password@host:port/database?sslmode=require, \
-                 with special characters of the user and the password as %-codes, found another text"
-            ))
-        })?;
-        let wrong_tls = |error: &(dyn std::error::Error + 'static)| {
-            DatabaseError::new(format!("postgres.ca_file: {}", Chain(error)))
-        };
-        let ca = &config.postgres.ca_file;
-        let trusted = if is_none(ca) {
-            tls::trusting_the_system().map_err(|error| wrong_tls(&error))?
-        } else {
-            tls::trusting(ca).map_err(|error| wrong_tls(&error))?
-        };
-        Ok(Server::new(connection, config.postgres.schema.clone(), trusted))
-    }
-
-    fn url(config: &Config) -> Result<(&'static str, Cow<'_, str>), DatabaseError> {
-        let (file, url) = (&config.postgres.url_file, &config.postgres.url);
-        if is_none(file) {
-            if url.is_empty() {
-                return Err(DatabaseError::new(
-                    "inbox.engine is \"postgres\": expected postgres.url or postgres.url_file \
-                     (BECKN_RECEIVER_POSTGRES__URL_FILE), found neither",
-                ));
-            }
-            return Ok(("postgres.url", Cow::Borrowed(url.expose())));
-        }
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            let file = file.display();
-            DatabaseError::new(format!("could not read postgres.url_file, {file}: {error}"))
-        })?;
-        Ok(("postgres.url_file", Cow::Owned(text)))
-    }
-
-    fn is_none(path: &Path) -> bool {
-        path.as_os_str().is_empty()
-    }
+fn not_built() -> DatabaseError {
+    DatabaseError::new(
+        "inbox.engine is \"postgres\", and this program was built without it: build it with the \
+         cargo feature `postgres`",
+    )
 }

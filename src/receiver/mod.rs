@@ -1,5 +1,7 @@
 //! Puts the halves together: settings → inbox, intake, dispatcher → routers, listeners, shutdown.
 
+#[cfg(feature = "postgres")]
+mod database;
 pub(crate) mod handlers;
 pub(crate) mod inbox;
 pub(crate) mod keys;

@@ -18,6 +18,7 @@
 //! a batch is kept again. Settlements wait for it. What was claimed by a receiver that ended is
 //! claimed by another when the lease is over, and is given up at the third time.
 
+#[cfg(feature = "cli")]
 pub(crate) mod about;
 mod claims;
 pub(in crate::inbox) mod connect;

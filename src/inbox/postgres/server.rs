@@ -1,9 +1,13 @@
 //! Where the database is, and how it is reached.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio_postgres::config::Host;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// After how long without a word the other side is asked whether it is there.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// The database and the schema in it that the inbox's tables are in.
 #[derive(Clone)]
@@ -25,10 +29,14 @@ impl Server {
     /// Returns the server of `config`; whether a connection is encrypted is up to its `sslmode`, and
     /// `tls` is whom it then trusts.
     pub(crate) fn new(
-        config: tokio_postgres::Config,
+        mut config: tokio_postgres::Config,
         schema: String,
         tls: rustls::ClientConfig,
     ) -> Self {
+        // A network may swallow a connection: what hears nothing for hours would not notice.
+        if config.get_keepalives_idle() == tokio_postgres::Config::new().get_keepalives_idle() {
+            config.keepalives_idle(QUIET).keepalives_interval(QUIET / 3).keepalives_retries(3);
+        }
         Self { config, schema, tls: MakeRustlsConnect::new(tls) }
     }
 

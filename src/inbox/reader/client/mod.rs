@@ -60,6 +60,10 @@ impl From<Connection> for Client {
 
 impl Client {
     /// Returns the connection to the file, for what the other engine does in another way.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "there is another engine with it")
+    )]
     pub(super) const fn sqlite(&self) -> Option<&Connection> {
         match self {
             Client::Sqlite(connection) => Some(connection),
