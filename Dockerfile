@@ -5,6 +5,7 @@ FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 # For brokers: --build-arg FEATURES=default,jetstream,rabbitmq
+# For several receivers on PostgreSQL: --build-arg FEATURES=default,postgres
 ARG FEATURES=default
 # The lock file decides every version. `dist` is the release profile with LTO, stripped.
 RUN cargo build --locked --profile dist --features "$FEATURES" --bin beckn-receiver

@@ -7,11 +7,9 @@ app's database once.
 """
 
 import json
-import os
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,51 +19,18 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from services import ACK, PATIENCE, ROOT, SAMPLE, Run, Service
+from services import check_build, expect, filled, free_port, image_environment, made_secrets
+
 HERE = ROOT / "examples/compose"
-SAMPLE = ROOT / "examples/payloads/on_status_ondc_1_2_5.json"
-ACK = '{"message":{"ack":{"status":"ACK"}}}'
-PATIENCE = 60  # seconds that anything may take
-
-
-def expect(is_so, what):
-    if not is_so:
-        raise SystemExit(f"examples/compose: expected {what}")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Service:
-    """A service's process, which is started again when it ends, as `restart` says."""
-
-    def __init__(self, name, command, environment, work):
-        self.name, self.command, self.starts = name, command, 0
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(work), **environment}
-        self.work, self.out, self.log = work, work / f"{name}.out", work / f"{name}.log"
-        self.process = None
-
-    def keep_running(self):
-        if self.process is None or self.process.poll() is not None:
-            self.starts += 1
-            with open(self.out, "ab") as out, open(self.log, "ab") as log:
-                self.process = subprocess.Popen(
-                    self.command, env=self.environment, cwd=self.work, stdout=out, stderr=log
-                )
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def services(work, binary):
     """Returns the file's services as processes of this machine, and the receiver's address."""
     said = yaml.safe_load((HERE / "compose.yaml").read_text())
     check(said)
-    environment = {"NATS_PASSWORD": password(work)}
+    environment = made_secrets(HERE / "compose.yaml", work)
+    expect(set(environment) == {"NATS_PASSWORD"}, "the password of NATS")
     ports = {"8080": free_port(), "9090": free_port(), "4222": free_port()}
     started = {}
     for name, service in said["services"].items():
@@ -93,30 +58,11 @@ def check(said):
     for name, service in said["services"].items():
         expect(service["restart"] == "unless-stopped", f"{name} to be started again")
         used |= {volume.split(":")[0] for volume in service["volumes"] if volume[0] != "."}
-        build = service.get("build")
-        if build is not None:
-            context = HERE / (build if isinstance(build, str) else build["context"])
-            expect((context / "Dockerfile").is_file(), f"a Dockerfile for {name}")
+        if "build" in service:
+            check_build(HERE, name, service)
     expect(used == set(said["volumes"]), f"the volumes {used}")
-    features = said["services"]["receiver"]["build"]["args"]["FEATURES"].split(",")
-    known = re.findall(r"^(\w+) = \[", (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
-    expect(set(features) <= set(known), f"features of Cargo.toml, not {features}")
     published = said["services"]["receiver"]["ports"]
     expect(published == ["127.0.0.1:8080:8080"], f"the callbacks' port alone, not {published}")
-
-
-def password(work):
-    """Makes one as the first lines of the file say."""
-    text = (HERE / "compose.yaml").read_text()
-    line = re.search(r"^# +(echo .*> \.env)$", text, re.MULTILINE).group(1)
-    subprocess.run(line, shell=True, check=True, cwd=work)
-    name, made = (work / ".env").read_text().strip().split("=", 1)
-    expect(name == "NATS_PASSWORD" and len(made) >= 32, "the password of NATS")
-    return made
-
-
-def filled(value, environment):
-    return re.sub(r"\$\{(\w+):\?[^}]*\}", lambda place: environment[place.group(1)], value)
 
 
 def mounted(work, service):
@@ -143,12 +89,6 @@ def local(text, ports, mounts):
     return text
 
 
-def image_environment():
-    """Returns what the Dockerfile sets."""
-    text = (ROOT / "Dockerfile").read_text()
-    return dict(re.findall(r"\b(BECKN_RECEIVER_\w+)=(\S+)", text))
-
-
 def nats_settings(work, conf, port):
     """Returns a file with the server's settings, where it listens and stores changed."""
     text = conf.read_text()
@@ -166,27 +106,12 @@ def nats_settings(work, conf, port):
     return str(changed)
 
 
-class Run:
+class Play(Run):
     """The services at work, and what was posted to them."""
 
     def __init__(self, started, url, work):
-        self.services, self.url, self.work = started, url, work
-        self.posted = {}
-
-    def until(self, what, condition):
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > end:
-                self.fail(f"waited in vain until {what}")
-            for service in self.services.values():
-                service.keep_running()
-            time.sleep(0.1)
-
-    def fail(self, what):
-        for service in self.services.values():
-            tail = service.log.read_text()[-2_000:] if service.log.exists() else ""
-            print(f"--- {service.name}, started {service.starts} times\n{tail}", file=sys.stderr)
-        raise SystemExit(what)
+        super().__init__(started, work)
+        self.url, self.posted = url, {}
 
     def post(self, number):
         """Posts an order of its own until it is ACKed, as a seller does."""
@@ -241,7 +166,7 @@ def main():
     work = Path(tempfile.mkdtemp())
     started, url = services(work, sys.argv[1])
     try:
-        Run(started, url, work).play()
+        Play(started, url, work).play()
     finally:
         for service in started.values():
             if service.process is not None:

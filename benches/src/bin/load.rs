@@ -29,9 +29,9 @@ use tokio::task::{JoinSet, LocalSet};
 /// Posts a callback over and over and reports the rate, the latency and what was answered.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The server.
+    /// The server; the connections are spread over them where there are several.
     #[arg(long, default_value = "127.0.0.1:8080")]
-    server: SocketAddr,
+    server: Vec<SocketAddr>,
     /// The route.
     #[arg(long, default_value = "/on_status")]
     path: String,
@@ -53,9 +53,10 @@ struct Arguments {
     /// How long to post before measuring.
     #[arg(long, default_value_t = 1.0)]
     warm_up_seconds: f64,
-    /// The server's process, to report its CPU time for each request.
+    /// The server's process, to report its CPU time for each request; that of all where there are
+    /// several.
     #[arg(long)]
-    pid: Option<u32>,
+    pid: Vec<u32>,
     /// A file with the seller's key in base64: every callback is signed, before the clock starts.
     #[arg(long, value_name = "KEYFILE", requires = "key_id")]
     sign: Option<PathBuf>,
@@ -155,12 +156,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
     let body = fs::read_to_string(&arguments.payload)?;
     let seller = seller(arguments)?;
-    let host = arguments.server.to_string();
-    let mut template = Template::new(&host, &arguments.path, &body, seller.as_ref())?;
+    let template = |server: &SocketAddr| {
+        Template::new(&server.to_string(), &arguments.path, &body, seller.as_ref())
+    };
+    let templates = arguments.server.iter().map(template).collect::<Result<Vec<_>, _>>()?;
     // Two runs against one inbox must not repeat their ids.
     let run = u64::try_from(SystemTime::UNIX_EPOCH.elapsed()?.as_micros())?;
     let transactions = arguments.transactions.max(1);
-    let presigned = seller.map(|seller| {
+    let presigned = seller.as_ref().map(|seller| {
+        let mut template = templates[0].clone();
         let mut sign = |message| {
             seller.sign_in_base64(template.patched_body(run, message % transactions, message))
         };
@@ -182,7 +186,7 @@ async fn measure(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
         let until = shared.borrow().until;
         connections.spawn_local(Rc::clone(pace).keep(until, arguments.connections));
     }
-    for stream in streams {
+    for (stream, template) in streams.into_iter().zip(templates.iter().cycle()) {
         let (template, shared, pace) = (template.clone(), Rc::clone(&shared), pace.clone());
         connections.spawn_local(post_until_the_end(stream, template, shared, pace));
     }
@@ -218,8 +222,9 @@ async fn stay_awake() {
 /// when all are open.
 async fn connect(arguments: &Arguments) -> std::io::Result<Vec<TcpStream>> {
     let mut streams = Vec::new();
-    for _ in 0..arguments.connections {
-        let stream = TcpStream::connect(arguments.server).await?;
+    let places = usize::try_from(arguments.connections).unwrap_or(usize::MAX);
+    for server in arguments.server.iter().cycle().take(places) {
+        let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
         streams.push(stream);
     }
@@ -238,8 +243,11 @@ fn rate(text: &str) -> Result<f64, String> {
     possible.then_some(rate).ok_or_else(|| "expected 0.001 to 1000000".to_owned())
 }
 
+/// Returns `None` where no process was named.
 fn cpu_time(arguments: &Arguments) -> std::io::Result<Option<Duration>> {
-    arguments.pid.map(process::cpu_time).transpose()
+    let times = arguments.pid.iter().copied().map(process::cpu_time);
+    let all = times.sum::<std::io::Result<Duration>>()?;
+    Ok((!arguments.pid.is_empty()).then_some(all))
 }
 
 async fn post_until_the_end(
