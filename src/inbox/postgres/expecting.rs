@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use tokio_postgres::{Client, Row, Statement};
 use uuid::Uuid;
 
@@ -12,7 +13,9 @@ use super::writer::{self, APPEND, Append, Columns, Kept};
 use super::{Options, PostgresInbox, text};
 use crate::beckn::action::Action;
 use crate::event::{Flag, OrderEvent};
-use crate::inbox::expectations::{ExpectError, Expectation, Expected, LOOK_BACK, NewExpectation};
+use crate::inbox::expectations::{
+    Counts, ExpectError, Expectation, Expected, Expecting, LOOK_BACK, NewExpectation,
+};
 use crate::inbox::stored::time;
 use crate::inbox::{Error, Receipt, Record, Seq};
 
@@ -43,8 +46,48 @@ impl Desk {
     }
 }
 
+impl Expecting for PostgresInbox {
+    fn expect(&self, new: NewExpectation) -> BoxFuture<'_, Result<Expected, ExpectError>> {
+        Box::pin(self.register(new))
+    }
+
+    fn forget_expectation(&self, _id: Uuid) {
+        // It is nowhere but in the database.
+    }
+
+    fn look_for_expected(&self) -> BoxFuture<'_, Result<(), Error>> {
+        // A registering has looked to the end.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn overdue(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<Vec<Arc<Expectation>>, Error>> {
+        Box::pin(self.look_for_overdue(now))
+    }
+
+    fn tell_silence<'a>(
+        &'a self,
+        of: &'a Expectation,
+        record: Record,
+        event: Box<OrderEvent>,
+    ) -> BoxFuture<'a, Result<Option<Receipt>, Error>> {
+        Box::pin(self.keep_silence(of, record, event))
+    }
+
+    fn next_silence(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
+    fn open_expectations(&self) -> usize {
+        usize::try_from(self.shared.expected.count()).unwrap_or(usize::MAX)
+    }
+
+    fn expectation_counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.shared.counts)
+    }
+}
+
 impl PostgresInbox {
-    pub(super) async fn register(&self, new: NewExpectation) -> Result<Expected, ExpectError> {
+    async fn register(&self, new: NewExpectation) -> Result<Expected, ExpectError> {
         if self.shared.expected.count() >= self.shared.options.expectations_limit as u64 {
             return Err(ExpectError::TooMany);
         }
@@ -65,10 +108,7 @@ impl PostgresInbox {
         Ok(Expected { id, met: met.map(Seq) })
     }
 
-    pub(super) async fn look_for_overdue(
-        &self,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Arc<Expectation>>, Error> {
+    async fn look_for_overdue(&self, now: DateTime<Utc>) -> Result<Vec<Arc<Expectation>>, Error> {
         let mut desk = self.shared.expecting.lock().await;
         let looked = within(async {
             let (client, [_, overdue, ..]) = desk.0.get().await?;
@@ -85,7 +125,7 @@ impl PostgresInbox {
 
     /// Keeps the event of a silence, and that it was told, in one commit; `None` when it is not to
     /// be told any more: another receiver has, or something came.
-    pub(super) async fn keep_silence(
+    async fn keep_silence(
         &self,
         of: &Expectation,
         record: Record,

@@ -44,11 +44,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use uuid::Uuid;
 use uuid::timestamp::context::ContextV7;
 
 use self::connect::EngineError;
@@ -59,7 +57,7 @@ use self::schema::SchemaError;
 pub(crate) use self::server::Server;
 use self::settling::Settled;
 use self::writer::Append;
-use super::expectations::{Counts, ExpectError, Expectation, Expected, Expecting, NewExpectation};
+use super::expectations::Counts;
 use super::notes::Notes;
 use super::prints::{Prints, Secret};
 use super::{
@@ -348,46 +346,6 @@ impl Inbox for PostgresInbox {
             // A panic of it has been printed.
             let _ = closing.await;
         })
-    }
-}
-
-impl Expecting for PostgresInbox {
-    fn expect(&self, new: NewExpectation) -> BoxFuture<'_, Result<Expected, ExpectError>> {
-        Box::pin(self.register(new))
-    }
-
-    fn forget_expectation(&self, _id: Uuid) {
-        // It is nowhere but in the database.
-    }
-
-    fn look_for_expected(&self) -> BoxFuture<'_, Result<(), Error>> {
-        // A registering has looked to the end.
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn overdue(&self, now: DateTime<Utc>) -> BoxFuture<'_, Result<Vec<Arc<Expectation>>, Error>> {
-        Box::pin(self.look_for_overdue(now))
-    }
-
-    fn tell_silence<'a>(
-        &'a self,
-        of: &'a Expectation,
-        record: Record,
-        event: Box<OrderEvent>,
-    ) -> BoxFuture<'a, Result<Option<Receipt>, Error>> {
-        Box::pin(self.keep_silence(of, record, event))
-    }
-
-    fn next_silence(&self) -> Option<DateTime<Utc>> {
-        None
-    }
-
-    fn open_expectations(&self) -> usize {
-        usize::try_from(self.shared.expected.count()).unwrap_or(usize::MAX)
-    }
-
-    fn expectation_counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.shared.counts)
     }
 }
 
