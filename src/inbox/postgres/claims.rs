@@ -24,7 +24,8 @@ const MARKS_LIMIT: i32 = 3;
 const TOLD_BEFORE: i64 = 32;
 
 /// Takes lanes that are due and that nobody has: those that have waited, then those with the
-/// oldest events. A lane whose owner has let its lease end is marked.
+/// oldest events. A lane whose owner has let its lease end is marked; what this receiver took and
+/// never heard of is not, for it is there.
 const TAKE: &str = "WITH waited AS (
          SELECT key, owner FROM lane WHERE handler = $1 AND due_at <= $2
              AND NOT EXISTS (SELECT 1 FROM handler h WHERE h.name = $1 AND h.paused_at IS NOT NULL)
@@ -40,7 +41,7 @@ const TAKE: &str = "WITH waited AS (
          UPDATE lane SET owner = $4, fence = nextval('fence'),
              lease_until = clock_timestamp() + $5 * interval '1 millisecond'
          FROM due WHERE lane.key = due.key
-         RETURNING lane.key, lane.head, lane.fence, due.owner IS NOT NULL AS left_behind),
+         RETURNING lane.key, lane.head, lane.fence, due.owner <> $4 AS left_behind),
      marked AS (
          INSERT INTO delivery AS d (seq, replay, state, attempts, marks)
          SELECT head, 0, 0, 0, 1 FROM taken WHERE left_behind
