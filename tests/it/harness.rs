@@ -348,9 +348,20 @@ pub(crate) fn unset(mut command: std::process::Command) -> std::process::Command
     command
 }
 
+/// A process that does not outlive a test that fails.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended already is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A receiver in a process of its own, with the `print` handler.
 pub(crate) struct Child {
-    process: std::process::Child,
+    process: Running,
     pub(crate) address: SocketAddr,
     pub(crate) operations: SocketAddr,
     printed: std::thread::JoinHandle<Vec<String>>,
@@ -433,7 +444,7 @@ impl Child {
             }
         }
         let (address, operations) = (address.unwrap(), operations.unwrap());
-        Self { process, address, operations, printed, log, directory }
+        Self { process: Running(process), address, operations, printed, log, directory }
     }
 
     /// Returns the directory that it runs in.
@@ -443,7 +454,7 @@ impl Child {
 
     /// Returns the process id.
     pub(crate) fn id(&self) -> u32 {
-        self.process.id()
+        self.process.0.id()
     }
 
     /// Returns the most memory that was resident at a time.
@@ -464,8 +475,8 @@ impl Child {
 
     /// Kills it as a power cut would, and returns the lines that it had printed.
     pub(crate) fn kill(mut self) -> Vec<String> {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
         self.printed.join().unwrap()
     }
 
@@ -476,7 +487,7 @@ impl Child {
             .status()
             .expect("kill runs");
         assert!(status.success());
-        wait_until("it has ended", async || self.process.try_wait().unwrap().is_some()).await;
+        wait_until("it has ended", async || self.process.0.try_wait().unwrap().is_some()).await;
         (self.printed.join().unwrap(), self.log.join().unwrap())
     }
 
@@ -489,7 +500,7 @@ impl Child {
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let mut status = None;
         wait_until("it ends by itself", async || {
-            status = self.process.try_wait().unwrap();
+            status = self.process.0.try_wait().unwrap();
             status.is_some()
         })
         .await;
