@@ -12,6 +12,10 @@ use super::connect::{self, EngineError, Link};
 /// So far are two tidings from each other, at least: each is a commit that others wait for.
 const BETWEEN: Duration = Duration::from_millis(5);
 
+/// So long what a receiver keeps is left to itself: it looks at once, and each look of another is a
+/// statement that mostly finds nothing. What it has no place for is taken by others then.
+const THEIR_TURN: Duration = Duration::from_millis(20);
+
 /// How long is waited before it is listened again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -40,7 +44,7 @@ async fn listen(shared: &Shared) -> Result<(), EngineError> {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(told) = message? {
                 shared.saw(told.payload().parse().unwrap_or(0));
-                shared.woken.notify_waiters();
+                shared.heard.notify_one();
             }
         }
         Ok(())
@@ -48,6 +52,15 @@ async fn listen(shared: &Shared) -> Result<(), EngineError> {
     tokio::select! {
         ended = hearing => ended,
         failed = listening => failed,
+    }
+}
+
+/// Has claims look for what others were told of, until the task is ended.
+pub(super) async fn wake(shared: Arc<Shared>) {
+    loop {
+        shared.heard.notified().await;
+        tokio::time::sleep(THEIR_TURN).await;
+        shared.woken.notify_waiters();
     }
 }
 

@@ -91,6 +91,8 @@ struct Shared {
     expecting: tokio::sync::Mutex<expecting::Desk>,
     /// Claims look again.
     woken: Notify,
+    /// Another receiver has told of something new.
+    heard: Notify,
     /// The other receivers are to be told of something new.
     tell: Notify,
     /// The greatest place that is durable.
@@ -152,6 +154,7 @@ impl PostgresInbox {
             claiming: tokio::sync::Mutex::new(claims::Desk::new(&options)),
             expecting: tokio::sync::Mutex::new(expecting::Desk::new(&options)),
             woken: Notify::new(),
+            heard: Notify::new(),
             tell: Notify::new(),
             arrived: watch::Sender::new(newest),
             away: watch::Sender::new(None),
@@ -169,6 +172,7 @@ impl PostgresInbox {
         tasks.spawn(held::watch(Arc::clone(&shared)));
         tasks.spawn(house::run(Arc::clone(&shared)));
         tasks.spawn(listen::run(Arc::clone(&shared)));
+        tasks.spawn(listen::wake(Arc::clone(&shared)));
         tasks.spawn(listen::tell(Arc::clone(&shared)));
         Ok(Arc::new(Self {
             shared,
