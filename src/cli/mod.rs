@@ -49,6 +49,7 @@ use self::source::Source;
 use crate::config::{Config, Exposed};
 use crate::inbox::reader;
 use crate::receiver::StartError;
+use crate::receiver::inbox::DatabaseError;
 use crate::receiver::keys::KeysError;
 use crate::receiver::load::LoadError;
 use crate::routes::UnknownHandler;
@@ -269,9 +270,12 @@ fn is_mistake(failure: &(dyn std::error::Error + 'static)) -> bool {
                 | StartError::Keys(_)
                 | StartError::Handlers(_)
                 | StartError::NotBuilt
-        )
+        ) || matches!(error, StartError::Database(error) if error.is_mistake())
     });
+    let of_database =
+        failure.downcast_ref::<DatabaseError>().is_some_and(DatabaseError::is_mistake);
     of_start
+        || of_database
         || failure.is::<LoadError>()
         || failure.is::<Exposed>()
         || failure.is::<KeysError>()

@@ -5,6 +5,8 @@
 
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::events::{EventRow, Which, event_line};
@@ -64,10 +66,7 @@ pub(super) fn run(source: &Source, arguments: &Arguments) -> Result<ExitCode, Fa
     };
     match source {
         Source::Local(local) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let work: std::pin::Pin<Box<dyn Future<Output = Result<(), Failure>>>> =
-                Box::pin(look(local, &filter, after, &printer));
-            runtime.block_on(stopped(work))?;
+            look(local, &filter, after, &printer, &*until_signal()?)?;
         }
         Source::Remote(client) => {
             let work: std::pin::Pin<Box<dyn Future<Output = Result<(), Failure>>>> =
@@ -78,14 +77,29 @@ pub(super) fn run(source: &Source, arguments: &Arguments) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what lies behind a place, again and again.
-async fn look(
+/// Returns what becomes true at Ctrl-C. On a thread of its own: a look into the inbox blocks.
+fn until_signal() -> Result<Arc<AtomicBool>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let stop = Arc::<AtomicBool>::default();
+    let told = Arc::clone(&stop);
+    std::thread::Builder::new().name("signal".to_owned()).spawn(move || {
+        // Where no signal can be waited for, it ends the process as it does any other.
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            told.store(true, Ordering::Relaxed);
+        }
+    })?;
+    Ok(stop)
+}
+
+/// Prints what lies behind a place, again and again, until it is to stop.
+fn look(
     local: &Local,
     filter: &Filter,
     mut after: i64,
     printer: &Printer,
+    stop: &AtomicBool,
 ) -> Result<(), Failure> {
-    loop {
+    while !stop.load(Ordering::Relaxed) {
         // Asked for first: what is written meanwhile is found at the next look.
         let last = local.ledger.last_seq()?;
         let part = Part { order: Order::OldestFirst, after: Some(after), limit: PAGE_LIMIT };
@@ -100,9 +114,10 @@ async fn look(
             after = after.max(reached);
         } else {
             after = after.max(last);
-            tokio::time::sleep(LOOK).await;
+            std::thread::sleep(LOOK);
         }
     }
+    Ok(())
 }
 
 /// Prints what a stream brings, and opens it again where it was cut.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use tokio_postgres::config::Host;
+
 use super::inbox::DatabaseError;
 use crate::config::Config;
 use crate::inbox::postgres::Server;
@@ -14,10 +16,12 @@ pub(super) fn server(config: &Config) -> Result<Server, DatabaseError> {
     let (setting, url) = url(config)?;
     // Its own message may quote a part of what it could not read.
     let parsed: Result<tokio_postgres::Config, _> = url.trim().parse();
-    let connection = parsed.map_err(|_may_hold_the_password| {
-        DatabaseError::new(format!(
+    let parsed = parsed.ok().filter(is_whole);
+    let connection = parsed.ok_or_else(|| {
+        DatabaseError::mistake(format!(
             "{setting}: expected postgres://user:password@host:port/database?sslmode=require, \
-             with special characters of the user and the password as %-codes, found another text"
+             with special characters of the user and the password as %-codes and sslmode as disable, \
+             prefer or require, found another text"
         ))
     })?;
     let wrong_tls = |error: &(dyn std::error::Error + 'static)| {
@@ -32,11 +36,23 @@ pub(super) fn server(config: &Config) -> Result<Server, DatabaseError> {
     Ok(Server::new(connection, config.postgres.schema.clone(), trusted))
 }
 
+/// Returns whether no part of it can be the rest of a password that was not escaped.
+fn is_whole(connection: &tokio_postgres::Config) -> bool {
+    let is_name = |text: &str| !text.contains(['@', '/', ':', '%']);
+    let is_host = |host: &Host| match host {
+        // An address of IPv6 has colons.
+        Host::Tcp(name) => is_name(name) || name.parse::<std::net::IpAddr>().is_ok(),
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    };
+    connection.get_dbname().is_none_or(is_name) && connection.get_hosts().iter().all(is_host)
+}
+
 fn url(config: &Config) -> Result<(&'static str, Cow<'_, str>), DatabaseError> {
     let (file, url) = (&config.postgres.url_file, &config.postgres.url);
     if is_none(file) {
         if url.is_empty() {
-            return Err(DatabaseError::new(
+            return Err(DatabaseError::mistake(
                 "inbox.engine is \"postgres\": expected postgres.url or postgres.url_file \
                  (BECKN_RECEIVER_POSTGRES__URL_FILE), found neither",
             ));

@@ -24,11 +24,24 @@ use crate::metrics::Metrics;
 #[error("{text}")]
 pub struct DatabaseError {
     text: String,
+    /// Whether trying again does not help.
+    is_mistake: bool,
 }
 
 impl DatabaseError {
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), is_mistake: false }
+    }
+
+    /// Returns what is wrong with the settings.
+    pub(super) fn mistake(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_mistake: true }
+    }
+
+    /// Returns whether the settings have to be changed.
+    #[cfg(feature = "cli")]
+    pub(crate) const fn is_mistake(&self) -> bool {
+        self.is_mistake
     }
 }
 
@@ -115,7 +128,7 @@ async fn open_database(
 
 #[cfg(not(feature = "postgres"))]
 fn not_built() -> DatabaseError {
-    DatabaseError::new(
+    DatabaseError::mistake(
         "inbox.engine is \"postgres\", and this program was built without it: build it with the \
          cargo feature `postgres`",
     )

@@ -19,7 +19,7 @@ pub(crate) struct Reader {
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) id: Option<u64>,
-    kind: String,
+    pub(crate) kind: String,
     data: Value,
 }
 

@@ -20,7 +20,8 @@ pub(super) fn database(database: &Database) -> Vec<Finding> {
         Ok(about) => about,
         Err(error) => {
             let found = format!("{}: {}", server.place(), Chain(&error));
-            return vec![Finding::failed(CHECK, found, "callbacks are answered 503 until it is")];
+            let todo = "mend what it says: until then callbacks are answered 503";
+            return vec![Finding::failed(CHECK, found, todo)];
         }
     };
     let About { version, round_trip, is_encrypted, .. } = &about;
@@ -41,6 +42,12 @@ fn doubts(about: &About) -> Vec<Finding> {
         let todo = "name the one that takes writes, or all of them with \
             target_session_attrs=read-write in postgres.url";
         findings.push(Finding::failed(CHECK, "it is a standby and takes no writes", todo));
+    }
+    if about.may_not_make {
+        let todo =
+            "GRANT CREATE ON DATABASE to the role, or make the schema and let the role own it";
+        let found = "the inbox's schema is not there, and the role may not make it";
+        findings.push(Finding::failed(CHECK, found, todo));
     }
     if about.forgets {
         let todo = "set `fsync = on`: an ACK is lost when its machine loses power";

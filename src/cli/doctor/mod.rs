@@ -107,8 +107,12 @@ pub(super) fn run(
     match place(&config, runtime.handle()) {
         Err(error) => worst = worst.max(say(vec![no_place(&error)])?),
         Ok(place) => {
-            worst = worst.max(say(home(&config, &place))?);
-            worst = worst.max(say(local::inbox(&place))?);
+            let found = say(home(&config, &place))?;
+            worst = worst.max(found);
+            // What cannot be reached would fail a second time.
+            if matches!(place, Place::Directory(_)) || found < Verdict::Failed {
+                worst = worst.max(say(local::inbox(&place))?);
+            }
         }
     }
     worst = worst.max(say(runtime.block_on(network::registry(&config)))?);

@@ -19,6 +19,8 @@ pub(crate) struct About {
     pub(crate) forgets: bool,
     /// How many standbys follow it that a commit does not wait for, as far as we may see them.
     pub(crate) asynchronous_standbys: i64,
+    /// Whether the inbox's schema would have to be made, and may not be.
+    pub(crate) may_not_make: bool,
     /// How many connections are free for us.
     pub(crate) free_connections: i64,
     /// How long a statement takes that does nothing, in the middle of some.
@@ -34,7 +36,8 @@ const LOOK: &str = "SELECT current_setting('server_version'),
      (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('async', 'potential')),
      current_setting('max_connections')::bigint
          - current_setting('superuser_reserved_connections')::bigint
-         - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')";
+         - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+     to_regnamespace($1) IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')";
 
 /// Looks at the database.
 ///
@@ -49,7 +52,7 @@ pub(crate) async fn look(server: &Server) -> Result<About, SchemaError> {
             client.batch_execute("SELECT 1").await?;
             trips.push(began.elapsed());
         }
-        Ok(client.query_one(LOOK, &[]).await?)
+        Ok(client.query_one(LOOK, &[&server.schema]).await?)
     });
     let row = looked.await?;
     schema::check(&client).await?;
@@ -62,6 +65,7 @@ pub(crate) async fn look(server: &Server) -> Result<About, SchemaError> {
             forgets: row.try_get(3)?,
             asynchronous_standbys: row.try_get(4)?,
             free_connections: row.try_get(5)?,
+            may_not_make: row.try_get(6)?,
             round_trip: trips[ROUND_TRIPS / 2],
         })
     };

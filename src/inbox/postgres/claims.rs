@@ -94,7 +94,8 @@ pub(super) async fn wait_for(
             Ok(Ok(Look::Claims(_))) => continue,
             Ok(Ok(Look::Nothing { next_at })) => next_at,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "nothing can be claimed: the inbox cannot be read");
+                tracing::debug!(%error, "nothing can be claimed");
+                shared.is_away(&error);
                 None
             }
             // It panicked, which has been printed: the leases of what it took will end.
@@ -190,7 +191,11 @@ fn claim(
         let dead = Settlement::Dead { error };
         shared.settle(Settled::with(out.clone(), dead, None, now));
     };
-    if row.try_get::<_, i32>(14)? >= MARKS_LIMIT {
+    let marks: i32 = row.try_get(14)?;
+    if marks > 0 {
+        tracing::warn!(seq = ticket.seq.0, marks, "took over what another receiver left behind");
+    }
+    if marks >= MARKS_LIMIT {
         give_up("its attempts ended a receiver three times".to_owned());
         return Ok(None);
     }

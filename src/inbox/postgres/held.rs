@@ -138,7 +138,8 @@ pub(super) async fn renew(shared: Arc<Shared>) {
         match renewed {
             Ok(ours) => shared.held.renewed(&claims, &ours, until(asked, shared.options.lease)),
             Err(error) => {
-                tracing::warn!(%error, lanes = claims.len(), "leases could not be renewed");
+                tracing::debug!(%error, lanes = claims.len(), "leases could not be renewed");
+                shared.is_away(&error);
                 link.give_up();
             }
         }

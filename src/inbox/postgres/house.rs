@@ -161,12 +161,36 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut upkeep = Upkeep::default();
     loop {
         tokio::time::sleep(shared.options.poll).await;
+        // Whether it is there is known also while no callback comes.
+        if let Err(error) = look_around(&mut link, &shared).await {
+            shared.is_away(&error);
+            link.give_up();
+            link.rest().await;
+            continue;
+        }
+        shared.is_back();
         if let Err(error) = keep_house(&mut link, &shared, &mut upkeep).await {
             tracing::warn!(%error, "the inbox could not be kept in order");
             link.give_up();
             link.rest().await;
         }
     }
+}
+
+/// Looks for what other receivers have kept and settled.
+async fn look_around(link: &mut Link<4>, shared: &Shared) -> Result<(), EngineError> {
+    let options = &shared.options;
+    let (client, _) = within(link.get()).await?;
+    within(async {
+        shared.unsettled.look(client, UNSETTLED, options.unsettled_limit).await?;
+        shared.expected.look(client, EXPECTED, options.expectations_limit).await?;
+        shared.saw(newest(client).await?);
+        Ok(())
+    })
+    .await?;
+    // What others left, and leases that are over, are found by looking.
+    shared.woken.notify_waiters();
+    Ok(())
 }
 
 async fn keep_house(
@@ -177,19 +201,6 @@ async fn keep_house(
     write_refusals(link, shared).await?;
     let (client, _) = link.get().await?;
     within(write_notes(client, shared)).await?;
-    let options = &shared.options;
-    within(async {
-        shared.unsettled.look(client, UNSETTLED, options.unsettled_limit).await?;
-        shared.expected.look(client, EXPECTED, options.expectations_limit).await?;
-        shared.saw(newest(client).await?);
-        Ok(())
-    })
-    .await?;
-    // What others left, and leases that are over, are found by looking.
-    shared.woken.notify_waiters();
-    if shared.away.borrow().is_some() {
-        shared.away.send_replace(None);
-    }
     upkeep.look(client, shared).await
 }
 

@@ -259,6 +259,21 @@ impl Shared {
         });
     }
 
+    /// Takes note that the database does not do what is asked; said once until it does again.
+    fn is_away(&self, error: &EngineError) {
+        let was = self.away.send_replace(Some(error.clone()));
+        if was.is_none() {
+            tracing::warn!(%error, "the inbox's database is away or fails");
+        }
+    }
+
+    /// Takes note that it does.
+    fn is_back(&self) {
+        if self.away.send_if_modified(|away| away.take().is_some()) {
+            tracing::info!("the inbox's database is back");
+        }
+    }
+
     fn settle(&self, settled: Settled) {
         // Nobody takes it when the inbox is gone: then the lease ends.
         let _ = self.settled.send(settling::Message::Settled(settled));

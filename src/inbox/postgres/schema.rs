@@ -16,7 +16,7 @@ const MIGRATION: i64 = 0x4252_496d;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SchemaError {
     /// The database failed.
-    #[error("the inbox's tables cannot be made or read")]
+    #[error("the database cannot be used")]
     Engine(#[from] EngineError),
     /// A commit is answered before it is on the disk.
     #[error(

@@ -104,7 +104,8 @@ async fn write_until_kept(link: &mut Link<1>, shared: &Shared, settled: Vec<Sett
         match write(link, &settled).await {
             Ok(lanes) => return publish(shared, &settled, &lanes),
             Err(error) => {
-                tracing::warn!(settlements = settled.len(), %error, "settlements wait");
+                tracing::debug!(settlements = settled.len(), %error, "settlements wait");
+                shared.is_away(&error);
                 link.give_up();
                 link.rest().await;
             }

@@ -1,10 +1,6 @@
 -- Numbers and the secret of the inbox, by name.
 CREATE TABLE meta (name text PRIMARY KEY, number bigint, secret bytea);
 
--- Places in the log. They are given under a lock that is held until the commit, so that who has
--- read up to a place has missed nothing before it.
-CREATE SEQUENCE place AS bigint;
-
 -- Numbers of claims.
 CREATE SEQUENCE fence AS bigint;
 
@@ -196,7 +192,11 @@ BEGIN
     -- Each callback's row is whole here, so that nothing below joins two lists of the batch. What
     -- is looked up for a row is looked up by LIMIT or OFFSET, which no plan takes for a join of all.
     WITH decided AS MATERIALIZED (
-        SELECT known.*, CASE WHEN original IS NULL THEN nextval('place') END AS seq FROM (
+        -- Places without a gap, for who reads counts what is missing.
+        SELECT known.*, CASE WHEN original IS NULL
+            THEN (SELECT m.number FROM meta m WHERE m.name = 'place')
+                + count(*) FILTER (WHERE original IS NULL) OVER (ORDER BY n)
+            END AS seq FROM (
             SELECT i.*,
                 -- What was rejected was never delivered: what is accepted now must be.
                 coalesce(delivered.seq, rejected.seq, CASE
@@ -225,7 +225,6 @@ BEGIN
                 SELECT e.seq, e.content_print, e.standing FROM event e
                 WHERE e.ids_print = i.ids_print ORDER BY e.seq DESC LIMIT 1
             ) latest ON true
-            ORDER BY i.n
         ) known
     ), expected AS (
         -- The first that comes meets it.
@@ -254,9 +253,11 @@ BEGIN
     ), kept AS (
         INSERT INTO body SELECT seq, body FROM decided WHERE original IS NULL
     ), weighed AS (
-        UPDATE meta SET number = number + (
-            SELECT coalesce(sum(octet_length(body) + 1024), 0) FROM decided WHERE original IS NULL)
-        WHERE name = 'log_bytes'
+        UPDATE meta SET number = number + CASE name
+            WHEN 'place' THEN (SELECT count(*) FROM decided WHERE original IS NULL)
+            ELSE (SELECT coalesce(sum(octet_length(body) + 1024), 0) FROM decided
+                WHERE original IS NULL) END
+        WHERE name IN ('place', 'log_bytes')
     ), met AS (
         UPDATE expectation x SET met_seq = e.event, met_at = e.received_at
         FROM expected e WHERE x.seq = e.seq
@@ -459,7 +460,8 @@ LANGUAGE sql AS $$
     SELECT seq FROM left_log
 $$;
 
-INSERT INTO meta (name, number) VALUES ('log_bytes', 0);
+-- The place of the newest event, and what the log weighs.
+INSERT INTO meta (name, number) VALUES ('place', 0), ('log_bytes', 0);
 
 -- Gives events that wait to other handlers. What is out stays where it is.
 CREATE FUNCTION reroute(p_seqs bigint[], p_handlers text[]) RETURNS void

@@ -64,10 +64,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Append>) 
                 publish(&shared, batch, kept);
             }
             Err(error) => {
-                tracing::warn!(appends = batch.len(), %error, "a commit of the inbox failed");
+                tracing::debug!(appends = batch.len(), %error, "a commit of the inbox failed");
                 shared.options.metrics.inbox.commit_failed();
                 let answer = Error::Engine(Arc::new(error.clone()));
-                shared.away.send_replace(Some(error));
+                shared.is_away(&error);
                 for append in batch {
                     for caller in append.repeated_by.into_iter().chain([append.answer]) {
                         // A caller that has gone needs no answer.
@@ -151,7 +151,7 @@ fn publish(shared: &Shared, batch: Vec<Append>, kept: Vec<Kept>) {
     }
     shared.counts.add(0, met, 0);
     shared.unsettled.add(pending);
-    shared.away.send_if_modified(|away| away.take().is_some());
+    shared.is_back();
     // Before the answers: a stream that begins after an ACK begins after its event.
     shared.saw(newest);
     for (answer, receipt) in answers {

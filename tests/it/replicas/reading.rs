@@ -184,6 +184,8 @@ async fn a_database_that_cannot_be_used_is_named_without_what_it_is_entered_by()
     let wrong = [
         ("postgres://me:hidden@127.0.0.1:1/inbox", "127.0.0.1"),
         ("postgres://me:hid den@127.0.0.1:x/inbox", "%-codes"),
+        ("postgres://me:h@hid/d%en@127.0.0.1/inbox", "%-codes"),
+        ("postgres://me:hidden@127.0.0.1/inbox?sslmode=verify-full", "prefer or require"),
     ];
     for (url, expected) in wrong {
         for command in ["serve", "doctor", "events"] {
@@ -199,4 +201,50 @@ async fn a_database_that_cannot_be_used_is_named_without_what_it_is_entered_by()
             assert!(said.contains(expected) && !said.contains("hid"), "{command}: {said}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_of_the_database_leaves_no_gap_in_the_log() {
+    let app = App::start(|_| std::time::Duration::ZERO).await;
+    let Some(mut receivers) = Receivers::start(1, &app.settings(), LEASE).await else { return };
+    let one = receivers.running[0].address;
+    let (operations, directory) =
+        (receivers.running[0].operations, receivers.running[0].directory().to_owned());
+    let body = |number: u32| on_status(&format!("t{number}"), "m", "Accepted");
+    assert_eq!(post(one, "/on_status", body(1).as_bytes()).await.body, ACK);
+    receivers.cluster.kill();
+    wait_until("it says so without a callback", async || {
+        request(operations, "GET /readyz HTTP/1.1\r\n", b"").await.status == 503
+    })
+    .await;
+    receivers.cluster.restart();
+    wait_until("it is ready again", async || {
+        request(operations, "GET /readyz HTTP/1.1\r\n", b"").await.status == 200
+    })
+    .await;
+    assert_eq!(post(one, "/on_status", body(2).as_bytes()).await.body, ACK);
+    let mut stream = Reader::open(operations, "/v1/stream?after=1", "").await;
+    let next = stream.next().await.unwrap();
+    assert_eq!((next.kind.as_str(), next.id), ("callback", Some(2)), "nothing is missing");
+    drop(stream);
+    // The command looks into the database and not at the receiver.
+    let mut tail = binary();
+    tail.current_dir(&directory)
+        .envs(receivers.variables())
+        .args(["tail", "--from", "0", "--json"])
+        .stdout(std::process::Stdio::piped());
+    let mut tail = tail.spawn().unwrap();
+    let stdout = tail.stdout.take().unwrap();
+    let first = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+        line
+    });
+    let first: Value = serde_json::from_str(&first.await.unwrap()).unwrap();
+    assert_eq!(first["seq"], 1);
+    let stopped =
+        std::process::Command::new("kill").args(["-INT", &tail.id().to_string()]).status();
+    assert!(stopped.unwrap().success());
+    assert!(tail.wait().unwrap().success());
+    receivers.end().await;
 }
