@@ -27,8 +27,6 @@ class Events(BaseHTTPRequestHandler):
             print(f"not verified: {wrong}", file=sys.stderr)
             return self.answer(400)
         event = json.loads(body)
-        if event["seq"] % 97 == 0:
-            return self.answer(200)
         with one_at_a_time:
             with db:  # one transaction: the id and the work, or neither
                 new, state = take(self.headers["webhook-id"], event)
