@@ -321,6 +321,8 @@ class Play(Run):
                 expect(states in (STATES[:count], STATES[: count + 1]), f"{count} of {order}: {states}")
                 places = [seq for seq, _ in came[order]]
                 expect(places == sorted(places), f"{order} in the order of the log: {places}")
+        everywhere = json.loads(SAMPLE.read_text())["message"]["order"]["id"]
+        expect(len(came[everywhere]) == 1, "one event of what was posted to each receiver")
         places = [seq for events in came.values() for seq, _ in events]
         expect(len(places) == len(set(places)), "each place of the log once")
         database = sqlite3.connect(self.work / "data/orders.db")
