@@ -8,6 +8,7 @@ use super::schema::{self, SchemaError};
 
 /// What was found out about a database.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub(crate) struct About {
     /// Its version, as it says it.
     pub(crate) version: String,

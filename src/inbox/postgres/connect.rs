@@ -88,6 +88,12 @@ pub(super) async fn set_up(client: &Client, schema: &str) -> Result<(), EngineEr
     Ok(client.batch_execute(&set).await?)
 }
 
+/// Returns whether a commit is on the disk when it is answered.
+pub(super) async fn keeps_what_it_answers(client: &Client) -> Result<bool, EngineError> {
+    let row = client.query_one("SHOW synchronous_commit", &[]).await?;
+    Ok(row.try_get::<_, &str>(0)? != "off")
+}
+
 /// A connection with its prepared statements, opened when it is needed and again after it was lost.
 #[derive(Debug)]
 pub(super) struct Link<const N: usize> {
@@ -124,6 +130,10 @@ impl<const N: usize> Link<N> {
     async fn connect(&mut self) -> Result<(Client, [Statement; N]), EngineError> {
         let opened = async {
             let client = connect(&self.server).await?;
+            // It may be another server than at the start.
+            if !keeps_what_it_answers(&client).await? {
+                return Err(EngineError::text("the database has `synchronous_commit = off`"));
+            }
             let mut statements = Vec::with_capacity(N);
             for sql in self.sql {
                 statements.push(client.prepare(sql).await?);

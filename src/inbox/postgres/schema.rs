@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::Server;
-use super::connect::EngineError;
+use super::connect::{EngineError, keeps_what_it_answers};
 
 /// Each step takes the tables from the version that is its index to the next; a step that was
 /// released is never changed.
@@ -66,9 +66,14 @@ async fn steps(transaction: &Transaction<'_>, schema: &str) -> Result<bool, Sche
     if found == STEPS.len() {
         return Ok(false);
     }
-    // Quoted: it is a name of the settings, of which the letters are checked there.
-    let make = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
-    transaction.batch_execute(&make).await.map_err(engine)?;
+    let there = "SELECT to_regnamespace($1) IS NOT NULL";
+    let there = transaction.query_one(there, &[&schema]).await.map_err(engine)?;
+    // Who owns a schema that was made for it need not be allowed to make one.
+    if !there.get::<_, bool>(0) {
+        // Quoted: it is a name of the settings, of which the letters are checked there.
+        let make = format!("CREATE SCHEMA \"{schema}\"");
+        transaction.batch_execute(&make).await.map_err(engine)?;
+    }
     for step in &STEPS[found..] {
         transaction.batch_execute(step).await.map_err(engine)?;
     }
@@ -121,14 +126,11 @@ pub(in crate::inbox) async fn secret(client: &Client) -> Result<[u8; 32], Engine
 
 /// Refuses a server that answers before it keeps, and warns of one that loses what it kept.
 pub(super) async fn check(client: &Client) -> Result<(), SchemaError> {
-    let shown = |name: &'static str| async move {
-        let row = client.query_one(&format!("SHOW {name}"), &[]).await?;
-        Ok::<String, EngineError>(row.try_get(0)?)
-    };
-    if shown("synchronous_commit").await? == "off" {
+    if !keeps_what_it_answers(client).await? {
         return Err(SchemaError::NotDurable);
     }
-    if shown("fsync").await? == "off" {
+    let fsync = client.query_one("SHOW fsync", &[]).await.map_err(EngineError::from)?;
+    if fsync.get::<_, &str>(0) == "off" {
         tracing::warn!(
             "the inbox's database has `fsync = off`: an ACK is lost when its machine loses power"
         );
