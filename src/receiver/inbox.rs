@@ -29,6 +29,7 @@ pub struct DatabaseError {
 }
 
 impl DatabaseError {
+    #[cfg(feature = "postgres")]
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_mistake: false }
     }
