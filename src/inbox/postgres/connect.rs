@@ -141,7 +141,8 @@ impl<const N: usize> Link<N> {
             let statements = statements.try_into().expect("there are as many as there are texts");
             Ok((client, statements))
         };
-        let opened = opened.await;
+        // One that takes the connection and then says nothing must not hold up who asks.
+        let opened = Box::pin(within(opened)).await;
         self.pause = if opened.is_ok() { FIRST_PAUSE } else { (self.pause * 2).min(LONGEST_PAUSE) };
         self.rests_until = opened.is_err().then(|| tokio::time::Instant::now() + self.pause);
         opened

@@ -13,7 +13,7 @@ use super::upkeep::Upkeep;
 use super::{Options, Shared, lock, text};
 use crate::beckn::action::Action;
 use crate::event::{Flag, Flags};
-use crate::inbox::notes::{Noted, Tallies, Tally};
+use crate::inbox::notes::{Noted, Repetition, Tallies, Tally};
 use crate::inbox::refused::{RefusalKey, cut};
 use crate::inbox::{Refusal, StatesAtRest};
 
@@ -205,7 +205,7 @@ async fn keep_house(
 }
 
 /// Writes what is refused so far.
-pub(super) async fn write_refusals(link: &mut Link<4>, shared: &Shared) -> Result<(), EngineError> {
+async fn write_refusals(link: &mut Link<4>, shared: &Shared) -> Result<(), EngineError> {
     loop {
         let (refusals, counts) = shared.refusals.take();
         if refusals.is_empty() && counts.is_empty() {
@@ -232,7 +232,17 @@ async fn write_notes(client: &Client, shared: &Shared) -> Result<(), EngineError
     };
     let Some(Noted { tallies, repetitions, oldest }) = noted else { return Ok(()) };
     client.batch_execute("BEGIN").await?;
-    // In one order, for other receivers write the same rows.
+    write_tallies(client, &tallies).await?;
+    write_repetitions(client, &repetitions).await?;
+    client.execute(OLD_TALLIES, &[&oldest]).await?;
+    Ok(client.batch_execute("COMMIT").await?)
+}
+
+/// In one order, as the repetitions are: other receivers write the same rows.
+async fn write_tallies(
+    client: &Client,
+    tallies: &[(i64, Box<str>, Tally)],
+) -> Result<(), EngineError> {
     let mut tallies: Vec<_> = tallies.iter().map(|(at, name, tally)| (*at, name, tally)).collect();
     tallies.sort_unstable_by_key(|(at, name, _)| (*at, *name));
     let tally = client.prepare(TALLY).await?;
@@ -249,6 +259,13 @@ async fn write_notes(client: &Client, shared: &Shared) -> Result<(), EngineError
         ];
         client.execute(&tally, &bound).await?;
     }
+    Ok(())
+}
+
+async fn write_repetitions(
+    client: &Client,
+    repetitions: &HashMap<i64, Repetition>,
+) -> Result<(), EngineError> {
     let repeat = client.prepare(REPEAT).await?;
     let mut repetitions: Vec<_> = repetitions.iter().collect();
     repetitions.sort_unstable_by_key(|(seq, _)| **seq);
@@ -256,8 +273,7 @@ async fn write_notes(client: &Client, shared: &Shared) -> Result<(), EngineError
         let times = repetition.times.cast_signed();
         client.execute(&repeat, &[seq, &times, &repetition.last_at]).await?;
     }
-    client.execute(OLD_TALLIES, &[&oldest]).await?;
-    Ok(client.batch_execute("COMMIT").await?)
+    Ok(())
 }
 
 /// Takes note of which handlers there are.

@@ -5,18 +5,21 @@
 //!   a receiver remembers is at most a hint of when to ask again.
 //! - A claim is of a lane, by a lease of the database's clock. Its fence makes a settlement of
 //!   whoever lost it change nothing.
-//! - Nothing is written in two steps that a crash could part: each write is one statement.
+//! - Nothing is written in two steps that a crash could part: each write is one statement, or one
+//!   transaction.
 //!
 //! # Layout
-//! `schema` the tables and the statements that are at rest with them · `connect` connections ·
-//! `writer` appends · `claims` what is taken out · `held` what is out, and its leases ·
-//! `settling` what became of it · `house` refusals and what is looked for from time to time ·
-//! `listen` what other receivers tell.
+//! `server` where the database is · `connect` connections · `schema` the tables and the statements
+//! that are at rest with them · `writer` appends · `claims` what is taken out · `held` what is out,
+//! and its leases · `settling` what became of it · `expecting` what is waited for · `house` what
+//! each receiver writes and looks for from time to time · `upkeep` what one of them does for all ·
+//! `listen` what they tell each other · `about` what is known of a database before.
 //!
 //! # When it breaks
 //! A database that is away fails the appends, which are answered 503, and the inbox says so until
 //! a batch is kept again. Settlements wait for it. What was claimed by a receiver that ended is
-//! claimed by another when the lease is over, and is given up at the third time.
+//! claimed by another when the lease is over, and is given up at the third time. An attempt whose
+//! lease is not renewed is ended before that.
 
 #[cfg(feature = "cli")]
 pub(crate) mod about;
@@ -163,17 +166,10 @@ impl PostgresInbox {
         });
         let mut writing = JoinSet::new();
         writing.spawn(writer::run(Arc::clone(&shared), queue));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(settling::run(Arc::clone(&shared), settlements));
-        #[cfg(not(test))]
-        tasks.spawn(held::renew(Arc::clone(&shared)));
-        #[cfg(test)]
+        let mut tasks = tasks(&shared, settlements);
         let renewing = tasks.spawn(held::renew(Arc::clone(&shared)));
-        tasks.spawn(held::watch(Arc::clone(&shared)));
-        tasks.spawn(house::run(Arc::clone(&shared)));
-        tasks.spawn(listen::run(Arc::clone(&shared)));
-        tasks.spawn(listen::wake(Arc::clone(&shared)));
-        tasks.spawn(listen::tell(Arc::clone(&shared)));
+        #[cfg(not(test))]
+        drop(renewing);
         Ok(Arc::new(Self {
             shared,
             secret,
@@ -366,6 +362,22 @@ impl Inbox for PostgresInbox {
             let _ = closing.await;
         })
     }
+}
+
+/// Starts what runs beside the writer; it ends with the set.
+fn tasks(
+    shared: &Arc<Shared>,
+    settlements: mpsc::UnboundedReceiver<settling::Message>,
+) -> JoinSet<()> {
+    let shared = || Arc::clone(shared);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(settling::run(shared(), settlements));
+    tasks.spawn(held::watch(shared()));
+    tasks.spawn(house::run(shared()));
+    tasks.spawn(listen::run(shared()));
+    tasks.spawn(listen::wake(shared()));
+    tasks.spawn(listen::tell(shared()));
+    tasks
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
