@@ -27,6 +27,12 @@ pub(super) fn cut(refusal: &mut Refusal, body_bytes: usize) {
     refusal.body = Bytes::copy_from_slice(&refusal.body[..kept]);
 }
 
+/// What of a refusal says that it is of a transaction: its id where the callback could be read, and
+/// elsewhere a whole JSON string of the kept body. Bound are the id and what [`in_quotes`] returns,
+/// in bytes.
+pub(super) const OF_TRANSACTION: &str = "(transaction_id = ?1 OR (transaction_id IS NULL
+     AND (instr(body, ?2) > 0 OR instr(body, ?3) > 0)))";
+
 /// Returns an id as a JSON string, as it is and as our writer escapes it.
 pub(super) fn in_quotes(id: &str) -> [String; 2] {
     [format!("\"{id}\""), serde_json::Value::from(id).to_string()]

@@ -10,7 +10,7 @@ use crate::event::Flag;
 use crate::inbox::Outlets;
 use crate::inbox::erased::without;
 use crate::inbox::outcome::State;
-use crate::inbox::refused::in_quotes;
+use crate::inbox::refused::{OF_TRANSACTION, in_quotes};
 use crate::inbox::stored::address;
 use crate::words::Outside;
 
@@ -169,14 +169,12 @@ async fn erase(client: &Client, now: DateTime<Utc>) -> Result<bool, EngineError>
 /// Empties what tells of a transaction beside its events.
 async fn empty_beside(client: &Client, id: &str) -> Result<(), EngineError> {
     let [raw, escaped] = in_quotes(id);
-    client
-        .execute(
-            "UPDATE refusal SET body = decode(repeat('00', octet_length(body)), 'hex'), path = '',
-             message = '', transaction_id = NULL WHERE transaction_id = $1
-             OR (transaction_id IS NULL AND (position($2 IN body) > 0 OR position($3 IN body) > 0))",
-            &[&id, &raw.as_bytes(), &escaped.as_bytes()],
-        )
-        .await?;
+    let empty = format!(
+        "UPDATE refusal SET body = decode(repeat('00', octet_length(body)), 'hex'), path = '',
+         message = '', transaction_id = NULL WHERE {}",
+        OF_TRANSACTION.replace('?', "$")
+    );
+    client.execute(&empty, &[&id, &raw.as_bytes(), &escaped.as_bytes()]).await?;
     let forget = "DELETE FROM expectation
          WHERE hashtextextended(transaction_id, 0) = hashtextextended($1, 0)
              AND transaction_id = $1";

@@ -9,12 +9,7 @@ use super::audit::{self, Audit};
 use super::client::{Client, DbError};
 use super::place::Place;
 use super::{Error, Reader};
-use crate::inbox::refused::in_quotes;
-
-/// What of a refusal says that it is of a transaction, as an erasure finds it; bound are the id and
-/// what [`in_quotes`] returns, in bytes.
-const OF_TRANSACTION: &str = "(transaction_id = ?1 OR (transaction_id IS NULL
-     AND (instr(body, ?2) > 0 OR instr(body, ?3) > 0)))";
+use crate::inbox::refused::{OF_TRANSACTION, in_quotes};
 
 /// What an erasure will empty.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

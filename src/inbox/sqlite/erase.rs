@@ -21,7 +21,7 @@ use super::writer::{Writer, in_transaction};
 use crate::event::{Flag, Flags};
 use crate::inbox::erased::without;
 use crate::inbox::outcome::State;
-use crate::inbox::refused::in_quotes;
+use crate::inbox::refused::{OF_TRANSACTION, in_quotes};
 use crate::words::Outside;
 
 /// How many places of the log a step goes through.
@@ -288,10 +288,9 @@ fn empty_refusals(
     connection
         .prepare_cached(&format!(
             "UPDATE refusal SET body = zeroblob(length(body)), path = '', message = '',
-             transaction_id = NULL WHERE {} AND seq > ?4 AND seq <= ?5",
-            refusals::OF_TRANSACTION
+             transaction_id = NULL WHERE {OF_TRANSACTION} AND seq > ?4 AND seq <= ?5"
         ))?
-        .execute((transaction_id, raw, escaped, after, to))?;
+        .execute((transaction_id, raw.as_bytes(), escaped.as_bytes(), after, to))?;
     Ok(())
 }
 

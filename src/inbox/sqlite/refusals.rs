@@ -11,11 +11,6 @@ use crate::inbox::refused::RefusalKey;
 /// How many refusals one commit takes.
 pub(super) const BATCH: usize = 128;
 
-/// What of a refusal says that it is of a transaction: its id where the callback could be read, and
-/// elsewhere a whole JSON string of the kept body. Bound are the id and what [`in_quotes`] returns.
-pub(in crate::inbox) const OF_TRANSACTION: &str = "(transaction_id = ?1 OR (transaction_id IS NULL
-     AND (instr(body, CAST(?2 AS BLOB)) > 0 OR instr(body, CAST(?3 AS BLOB)) > 0)))";
-
 /// Writes refusals and counts, then lets go of what is over a quota, oldest first.
 pub(super) fn write(
     connection: &Connection,
